@@ -1,0 +1,36 @@
+//go:build !linux
+
+package listen
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"runtime"
+)
+
+const anyCPU = -1
+
+func openFirst(ctx context.Context, network, address string, _ Config) (*socket, error) {
+	return open(ctx, network, address)
+}
+
+func newKernel(context.Context, *Listener, *socket) (kernel, Tier, error) {
+	return polite{}, Tier{Why: "overlap needs Linux, this is " + runtime.GOOS}, nil
+}
+
+func onlineCPUs() ([]int, error)                { return nil, errors.ErrUnsupported }
+func (l *Listener) cover(context.Context) error { return nil }
+func (l *Listener) coverNewCPUs()               {}
+func (s *socket) inspect() error                { return nil }
+func (s *socket) shutDown() error               { return nil }
+
+// polite is for systems other than Linux: they serve, and they stop politely.
+type polite struct{}
+
+func (polite) in() error                  { return nil }
+func (polite) away() error                { return nil }
+func (polite) pending() (Pending, error)  { return Pending{}, nil }
+func (polite) others() (int, error)       { return 1, nil } // there may be somebody
+func (polite) caught(netip.AddrPort) bool { return false }
+func (polite) release()                   {}

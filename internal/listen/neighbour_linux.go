@@ -1,0 +1,213 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/libp2p/go-reuseport"
+	"golang.org/x/sys/unix"
+)
+
+// tuple is what decides, beside port and user, in which group a socket is.
+type tuple struct {
+	local  netip.AddrPort // Is6 says the family
+	v6only bool           // of a wildcard; the kernel sets it itself on a specific address
+	device uint32         // SO_BINDTODEVICE, as an interface index; 0: none
+}
+
+// v4 and v6 are the addresses of a family that the socket takes connections for.
+func (t tuple) v4() (netip.Addr, bool) {
+	ip := t.local.Addr()
+	if ip.Is6() && ip.IsUnspecified() && !t.v6only {
+		return netip.IPv4Unspecified(), true
+	}
+	return ip.Unmap(), ip.Unmap().Is4()
+}
+
+func (t tuple) v6() (netip.Addr, bool) {
+	ip := t.local.Addr()
+	return ip, ip.Is6() && !ip.Is4In6()
+}
+
+func (t tuple) overlaps(o tuple) bool {
+	a4, is4 := t.v4()
+	b4, too4 := o.v4()
+	a6, is6 := t.v6()
+	b6, too6 := o.v6()
+	return is4 && too4 && meet(a4, b4) || is6 && too6 && meet(a6, b6)
+}
+
+func meet(a, b netip.Addr) bool { return a == b || a.IsUnspecified() || b.IsUnspecified() }
+
+// neighbour is a socket of somebody else on our port.
+type neighbour struct {
+	tuple
+	uid       string
+	listening bool
+	holder    string // "pid 4211 (nginx)"
+}
+
+// openFirst opens the first socket of a listener. What else is on the port is
+// looked at before the bind, when nothing has happened yet.
+func openFirst(ctx context.Context, network, address string, cfg Config) (*socket, error) {
+	var mine tuple
+	s, err := openWith(ctx, network, address, func(network, address string, c syscall.RawConn) (err error) {
+		if mine, err = tupleOf(network, address, c); err != nil {
+			return err
+		}
+		if err := mine.checkNeighbours(); err != nil && !cfg.AllowMismatch {
+			return err
+		}
+		return reuseport.Control(network, address, c)
+	})
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, mine.explain(err)
+	}
+	return s, err
+}
+
+// tupleOf reads what Go made of the address that was asked for. The wildcard
+// comes as 0.0.0.0, or without a host, for a dual-stack socket too: the network
+// tells them apart.
+func tupleOf(network, address string, c syscall.RawConn) (t tuple, err error) {
+	if strings.HasPrefix(address, ":") {
+		address = "0.0.0.0" + address
+	}
+	if t.local, err = netip.ParseAddrPort(address); err != nil {
+		return t, err
+	}
+	if strings.HasSuffix(network, "6") && t.local.Addr() == netip.IPv4Unspecified() {
+		t.local = netip.AddrPortFrom(netip.IPv6Unspecified(), t.local.Port())
+	}
+	err = c.Control(func(fd uintptr) {
+		on, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		t.v6only = err == nil && on == 1 && t.local.Addr().IsUnspecified()
+	})
+	return t, err
+}
+
+// checkNeighbours returns ErrMismatch when one of our user overlaps with us. A
+// neighbour of another user makes the bind fail: explain has the words for that.
+func (t tuple) checkNeighbours() error {
+	for _, n := range t.neighbours(func(ln line) bool { return ln.listening }) {
+		if n.uid == strconv.Itoa(os.Geteuid()) && n.tuple != t {
+			return fmt.Errorf("%w: %v of %s. Listen on exactly the same address and family as it does, or stop it first",
+				ErrMismatch, n.tuple, n.holder)
+		}
+	}
+	return nil
+}
+
+// String writes the tuple as an address with what else decides.
+func (t tuple) String() string {
+	text := t.local.String()
+	if t.v6only {
+		text += " (IPv6 only)"
+	}
+	if t.device != 0 {
+		text += fmt.Sprintf(" (on interface %d)", t.device)
+	}
+	return text
+}
+
+// neighbours returns the sockets that overlap with t, as far as they can be seen.
+func (t tuple) neighbours(wanted func(line) bool) []neighbour {
+	if t.local.Port() == 0 {
+		return nil
+	}
+	var found []neighbour
+	for _, v6 := range []bool{false, true} {
+		found = append(found, t.neighboursIn(v6, wanted)...)
+	}
+	return found
+}
+
+func (t tuple) neighboursIn(v6 bool, wanted func(line) bool) (found []neighbour) {
+	tab, err := openTable(v6)
+	if err != nil {
+		return nil
+	}
+	defer tab.close()
+	details := bindDetails(v6, t.local.Port())
+	tab.each(func(ln line) (more bool) {
+		if ln.local.Port() == t.local.Port() && wanted(ln) {
+			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening}
+			n.v6only, n.device = details.of(ln, t)
+			n.v6only = n.v6only && n.local.Addr().IsUnspecified()
+			if n.overlaps(t) {
+				n.holder = holder(ln.inode)
+				found = append(found, n)
+			}
+		}
+		return wanted(ln)
+	})
+	return found
+}
+
+// explain adds to "address already in use" who holds it and what to do.
+func (t tuple) explain(err error) error {
+	held := t.neighbours(func(line) bool { return true })
+	if len(held) == 0 {
+		return fmt.Errorf("%w: held by a socket that is bound but does not listen", err)
+	}
+	n := held[0]
+	for _, other := range held {
+		if other.listening {
+			n = other
+			break
+		}
+	}
+	return fmt.Errorf("%w: %s", err, n.remedy())
+}
+
+func (n neighbour) remedy() string {
+	me := strconv.Itoa(os.Geteuid())
+	switch {
+	case !n.listening:
+		return fmt.Sprintf("it is the local port of a connection of %s. Choose a port outside net.ipv4.ip_local_port_range, or add it to net.ipv4.ip_local_reserved_ports", n.holder)
+	case n.uid != me:
+		return fmt.Sprintf("held by %s of user %s while this runs as user %s. Only processes of one user share a port: run both as the same", n.holder, userName(n.uid), userName(me))
+	default:
+		return fmt.Sprintf("held by %s without SO_REUSEPORT. Stop it once, or make it listen with SO_REUSEPORT too", n.holder)
+	}
+}
+
+func userName(uid string) string {
+	if u, err := user.LookupId(uid); err == nil {
+		return uid + " (" + u.Username + ")"
+	}
+	return uid
+}
+
+// holder names the process that has a socket open, as far as we may see.
+func holder(inode uint64) string {
+	want := "socket:[" + strconv.FormatUint(inode, 10) + "]"
+	procs, _ := os.ReadDir("/proc")
+	for _, p := range procs {
+		if _, err := strconv.Atoi(p.Name()); err != nil {
+			continue
+		}
+		if dir := "/proc/" + p.Name(); holds(dir+"/fd", want) {
+			comm, _ := os.ReadFile(dir + "/comm")
+			return fmt.Sprintf("pid %s (%s)", p.Name(), strings.TrimSpace(string(comm)))
+		}
+	}
+	return "a process that cannot be seen from here"
+}
+
+func holds(dir, want string) bool {
+	fds, _ := os.ReadDir(dir)
+	for _, fd := range fds {
+		if link, _ := os.Readlink(dir + "/" + fd.Name()); link == want {
+			return true
+		}
+	}
+	return false
+}

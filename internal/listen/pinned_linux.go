@@ -1,0 +1,145 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pinned steers by SO_INCOMING_CPU. Since Linux 6.2 (b261eda84ec1, and stable
+// 6.1) a connection goes to a member of the group that is pinned to the CPU on
+// which it arrives, if there is one. So a member that unpins its sockets gets
+// nothing as long as a pinned one lives, and if none does the kernel hashes over
+// all of them, this one included.
+type pinned struct {
+	l      *Listener
+	table  *table
+	prober *prober
+	hasty  bool // away shortened the life of half-open handshakes
+}
+
+// The retries of a SYN-ACK. With the kernel's default a handshake whose client
+// has vanished is given up after 63 s, with fewer after 7 s.
+const (
+	defaultRetries  = 5 // net.ipv4.tcp_synack_retries, where nobody changed it
+	retiringRetries = 2
+)
+
+func (k *pinned) in() error {
+	if err := k.pin(); err != nil || !k.hasty {
+		return err
+	}
+	k.hasty = false
+	return k.each(func(s *socket) error { return s.setHandshakeRetries(defaultRetries) })
+}
+
+func (k *pinned) pin() error   { return k.each(func(s *socket) error { return s.pin(s.cpu) }) }
+func (k *pinned) unpin() error { return k.each(func(s *socket) error { return s.pin(anyCPU) }) }
+
+func (k *pinned) each(f func(*socket) error) error {
+	var errs []error
+	for _, s := range k.l.sockets() {
+		errs = append(errs, f(s))
+	}
+	return errors.Join(errs...)
+}
+
+// away looks before it leaves, twice. While we are still pinned no connection is
+// at stake: that look finds a member that is stopped, or whose queue is full.
+// Only when we are unpinned can be seen that nothing reaches us any more.
+func (k *pinned) away() error {
+	seen, err := k.prober.look()
+	if err != nil {
+		return err
+	}
+	if seen.others == 0 {
+		return errors.New("nobody else is in rotation on the port yet")
+	}
+	if err := k.unpin(); err != nil {
+		return errors.Join(err, k.pin())
+	}
+	waitForGracePeriod()
+	if seen, err = k.prober.look(); err == nil && seen.mine > 0 {
+		err = fmt.Errorf("%d of %d new connections still reach this instance: no other member is pinned to each CPU", seen.mine, seen.mine+seen.others)
+	}
+	if err != nil {
+		return errors.Join(err, k.pin())
+	}
+	k.hasty = true
+	return k.each(func(s *socket) error { return s.setHandshakeRetries(retiringRetries) })
+}
+
+func (k *pinned) caught(from netip.AddrPort) bool { return k.prober.caught(from) }
+
+func (k *pinned) release() {
+	k.prober.close()
+	k.table.close()
+}
+
+// pending reads our lines of the table in one go.
+func (k *pinned) pending() (Pending, error) {
+	var sum Pending
+	mine, _, err := k.members()
+	for _, ln := range mine {
+		p := ln.pending()
+		sum.HalfOpen += p.HalfOpen
+		sum.Queued += p.Queued
+	}
+	return sum, err
+}
+
+func (k *pinned) others() (int, error) {
+	_, others, err := k.members()
+	return len(others), err
+}
+
+// members splits the group into our sockets and those of others.
+func (k *pinned) members() (mine, others []line, err error) {
+	lines, err := k.table.listeners()
+	if err != nil {
+		return nil, nil, err
+	}
+	return splitGroup(lines, k.l.sockets())
+}
+
+var errNotShown = errors.New("/proc/self/net does not show our listeners")
+
+// splitGroup finds the lines of socks, and those of the sockets that share with
+// them: same address, same port, same user. The user is compared as the table
+// shows it, for a user namespace translates it there.
+func splitGroup(lines []line, socks []*socket) (mine, others []line, err error) {
+	inodes := make(map[uint64]bool, len(socks))
+	for _, s := range socks {
+		inodes[s.inode] = true
+	}
+	for _, ln := range lines {
+		if inodes[ln.inode] {
+			mine = append(mine, ln)
+		}
+	}
+	if len(mine) == 0 {
+		return nil, nil, errNotShown
+	}
+	for _, ln := range lines {
+		if !inodes[ln.inode] && ln.local == mine[0].local && ln.uid == mine[0].uid {
+			others = append(others, ln)
+		}
+	}
+	return mine, others, nil
+}
+
+// membarrierGlobal is MEMBARRIER_CMD_GLOBAL of linux/membarrier.h.
+const membarrierGlobal = 1
+
+// waitForGracePeriod returns when no packet that was looked up before it is
+// still being processed: membarrier waits for an RCU grace period, under which
+// the whole of tcp_v4_rcv runs. Where it is refused (nohz_full, seccomp), time
+// must do.
+func waitForGracePeriod() {
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, membarrierGlobal, 0, 0); errno != 0 {
+		time.Sleep(200 * time.Millisecond)
+	}
+}
