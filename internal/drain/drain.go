@@ -1,0 +1,223 @@
+// Package drain is the connections of an http.Server: it knows what each one is
+// doing, exactly, and ends them without losing a request.
+//
+// net/http's own end, Shutdown, closes idle connections on which a request may
+// be on its way, and throws away requests on young ones (golang/go#75591). So it
+// comes last here, when nothing is left for it to surprise: [Conns.Retire] tells
+// clients to move over, [Conns.Linger] closes what has been idle for long,
+// then comes Shutdown, then [Conns.Flush] waits until all that was sent is
+// acknowledged, and [Conns.Cut] ends what is left.
+//
+// It knows nothing of listening sockets and nothing of the states of an instance.
+package drain
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conns are the connections of one or more http.Servers. The state of each lives
+// in the connection itself; they are linked, not mapped, so that ten thousand
+// idle ones cost next to nothing.
+type Conns struct {
+	epoch   time.Time    // stamps count from here
+	retired atomic.Int64 // the stamp of Retire; 0: not retiring
+	live    atomic.Int64 // connections that Linger waits for
+	late    atomic.Int64
+	cut     atomic.Bool
+
+	mu       sync.Mutex
+	head     *Conn
+	requests int64         // answered on connections that are gone
+	left     chan struct{} // has an element when one has gone since it was last looked at
+}
+
+// New returns an empty set.
+func New() *Conns {
+	return &Conns{epoch: time.Now(), left: make(chan struct{}, 1)}
+}
+
+// Listener returns ln with each connection in the set from Accept on: a ConnState
+// hook alone would have a window between accept and StateNew.
+func (cs *Conns) Listener(ln net.Listener) net.Listener { return &listener{ln, cs} }
+
+type listener struct {
+	net.Listener
+	conns *Conns
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return l.conns.add(tcp), nil
+	}
+	return c, err
+}
+
+// Attach makes srv tell the set what its connections do. It wraps the server's
+// Handler, ConnState and ConnContext, which keep working, and must be called
+// before the server serves.
+func (cs *Conns) Attach(srv *http.Server) {
+	srv.Handler = cs.handler(srv.Handler)
+	srv.ConnState = hook(srv.ConnState)
+	srv.ConnContext = connContext(srv.ConnContext)
+}
+
+func hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
+	return func(nc net.Conn, to http.ConnState) {
+		if c := unwrap(nc); c != nil {
+			c.enter(to)
+		}
+		if next != nil {
+			next(nc, to)
+		}
+	}
+}
+
+// unwrap finds our connection under TLS.
+func unwrap(nc net.Conn) *Conn {
+	for {
+		switch c := nc.(type) {
+		case *Conn:
+			return c
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+type connKey struct{}
+
+func connContext(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
+	return func(ctx context.Context, nc net.Conn) context.Context {
+		if c := unwrap(nc); c != nil {
+			ctx = context.WithValue(ctx, connKey{}, c)
+		}
+		if next != nil {
+			ctx = next(ctx, nc)
+		}
+		return ctx
+	}
+}
+
+// handler counts requests and, while retiring, asks HTTP/1 clients to close. It
+// passes the ResponseWriter on as it is: a wrapper would lose sendfile and the
+// interfaces that the writer has. Where the header cannot say it, because it has
+// gone out before or the handler says otherwise, the clock of the connection does.
+func (cs *Conns) handler(next http.Handler) http.Handler {
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _ := r.Context().Value(connKey{}).(*Conn)
+		if c != nil {
+			c.enter(http.StateActive) // net/http does not say so of a pipelined request
+		}
+		// On HTTP/2 the header would start net/http's GOAWAY, which loses streams.
+		if cs.retired.Load() != 0 && r.ProtoMajor == 1 && r.Header["Upgrade"] == nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+		if c != nil {
+			c.requests.Add(1)
+		}
+	})
+}
+
+// now is a stamp: nanoseconds since the epoch of the set, never 0.
+func (cs *Conns) now() int64 { return int64(time.Since(cs.epoch)) | 1 }
+
+func (cs *Conns) add(tcp *net.TCPConn) *Conn {
+	c := &Conn{TCPConn: tcp, conns: cs}
+	c.word.Store(cs.word(fresh))
+	cs.live.Add(1)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c.next = cs.head
+	if cs.head != nil {
+		cs.head.prev = c
+	}
+	cs.head = c
+	return c
+}
+
+func (cs *Conns) remove(c *Conn) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.requests += c.requests.Load()
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		cs.head = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.next, c.prev = nil, nil
+	cs.noteLeft()
+}
+
+func (cs *Conns) noteLeft() {
+	select {
+	case cs.left <- struct{}{}:
+	default:
+	}
+}
+
+// each calls f for each connection. f must not add or remove one.
+func (cs *Conns) each(f func(*Conn)) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for c := cs.head; c != nil; c = c.next {
+		f(c)
+	}
+}
+
+// Count says how many connections are in which state.
+type Count struct {
+	Fresh    int // new: no whole request yet
+	Active   int // a request is being answered
+	Idle     int // kept alive between requests
+	Hijacked int // in the hands of a handler
+	Closing  int // closed by us, not yet by the peer
+}
+
+// Count counts the connections.
+func (cs *Conns) Count() (n Count) {
+	cs.each(func(c *Conn) {
+		switch state, _ := split(c.word.Load()); state {
+		case fresh, reading:
+			n.Fresh++
+		case active:
+			n.Active++
+		case idle:
+			n.Idle++
+		case hijacked:
+			n.Hijacked++
+		case halfClosed, flushing:
+			n.Closing++
+		}
+	})
+	return n
+}
+
+// Requests returns how many requests were answered. A handler that panicked has
+// not answered.
+func (cs *Conns) Requests() int64 {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	sum := cs.requests
+	for c := cs.head; c != nil; c = c.next {
+		sum += c.requests.Load()
+	}
+	return sum
+}
+
+// Late returns how many requests crossed our close of an idle connection.
+func (cs *Conns) Late() int { return int(cs.late.Load()) }

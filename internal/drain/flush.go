@@ -1,0 +1,110 @@
+package drain
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// parting is how long a peer may take to end its side after we have ended ours,
+// when it owes us nothing but that. A request that crossed is here by then.
+const parting = time.Second
+
+// The pace at which flush looks whether the peer has everything.
+const (
+	minFlushPoll = 2 * time.Millisecond
+	maxFlushPoll = 50 * time.Millisecond
+)
+
+// flush ends our side, reads to the end of the peer's, and waits until the peer
+// has acknowledged all that was sent. Closing at once would not do: what the peer
+// sends meanwhile, its next request or only more of a body, would be answered
+// with RST, and that destroys what is still in the send buffer.
+func (c *Conn) flush() {
+	defer c.end()
+	c.CloseWrite()
+	sent := time.Now()
+	for poll := minFlushPoll; ; poll = min(2*poll, maxFlushPoll) {
+		ended, err := c.readOn(poll)
+		if err != nil {
+			return
+		}
+		unacked := c.unacknowledged()
+		if unacked == 0 && (ended || time.Since(sent) > parting) {
+			return
+		}
+		if ended {
+			time.Sleep(poll) // there is nothing to read any more, so Read does not wait
+		}
+	}
+}
+
+// readOn reads and forgets for a while. It says whether the peer has ended its
+// side, and returns an error when there is nobody to wait for.
+func (c *Conn) readOn(d time.Duration) (ended bool, err error) {
+	var buf [512]byte
+	c.SetReadDeadline(time.Now().Add(d))
+	for {
+		n, err := c.TCPConn.Read(buf[:])
+		switch {
+		case n > 0:
+			c.noteLate()
+		case errors.Is(err, io.EOF):
+			return true, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return false, nil
+		default:
+			return false, err
+		}
+	}
+}
+
+// unacknowledged returns how many bytes the peer's side has not acknowledged. Our
+// FIN counts as one in the kernel's books, and loses nobody anything.
+func (c *Conn) unacknowledged() int64 {
+	n := outstanding(c.TCPConn)
+	if s, _ := split(c.word.Load()); s >= halfClosed {
+		n--
+	}
+	return max(0, n)
+}
+
+// Flush returns when no connection is left, hijacked ones included, or when ctx
+// ends.
+func (cs *Conns) Flush(ctx context.Context) error {
+	for !cs.empty() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-cs.left:
+		}
+	}
+	return nil
+}
+
+func (cs *Conns) empty() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return cs.head == nil
+}
+
+// Cut closes what is left, all at once and below TLS, for good: connections that
+// come later are cut as well. It returns how many were busy or hijacked, and how
+// many bytes of responses that were complete had not been acknowledged.
+func (cs *Conns) Cut() (busy int, unacknowledged int64) {
+	cs.cut.Store(true)
+	var left []*Conn
+	cs.each(func(c *Conn) { left = append(left, c) })
+	for _, c := range left {
+		switch s, _ := split(c.word.Load()); s {
+		case reading, active, hijacked:
+			busy++
+		case flushing:
+			unacknowledged += c.unacknowledged()
+		}
+		c.end()
+	}
+	return busy, unacknowledged
+}

@@ -1,0 +1,73 @@
+package drain
+
+import (
+	"context"
+	"time"
+)
+
+// minTick bounds how often Linger looks at the connections.
+const minTick = 5 * time.Millisecond
+
+// Retire begins the end: from now on HTTP/1 clients are asked to close, and the
+// clock of each connection runs.
+func (cs *Conns) Retire() { cs.retired.CompareAndSwap(0, cs.now()) }
+
+// Resume takes Retire back.
+func (cs *Conns) Resume() { cs.retired.Store(0) }
+
+// Linger returns when no connection is left that net/http's Shutdown could
+// surprise, or when ctx ends. A connection that has been new or idle for timeout,
+// counted from Retire or from its last response, is half-closed: we end our side
+// and read on, so that what still arrives is counted. Hijacked connections are not
+// waited for.
+//
+// Every accepted connection must be in the server's hands before.
+func (cs *Conns) Linger(ctx context.Context, timeout time.Duration) error {
+	tick := time.NewTimer(0)
+	defer tick.Stop()
+	for cs.live.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-cs.left:
+		case <-tick.C:
+			tick.Reset(max(minTick, cs.closeStale(timeout)))
+		}
+	}
+	return nil
+}
+
+// closeStale half-closes what has been new or idle for timeout and returns when
+// the next one will have been.
+func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
+	now, retired := cs.now(), cs.retired.Load()
+	next = timeout
+	cs.each(func(c *Conn) {
+		word := c.word.Load()
+		s, since := split(word)
+		if s != fresh && s != reading && s != idle {
+			return
+		}
+		left := timeout - time.Duration(now-max(since, retired))
+		if left > 0 {
+			next = min(next, left)
+			return
+		}
+		c.halfClose(word)
+	})
+	return next
+}
+
+// halfClose ends our side of a connection on which nothing has happened since
+// word was read. A request that is here already, but that the server has not had
+// the time to read, keeps it open. The server wakes up, sees the end and closes;
+// flush reads on.
+func (c *Conn) halfClose(word uint64) {
+	if arrived(c.TCPConn) || !c.swap(word, halfClosed) {
+		return
+	}
+	c.CloseWrite()
+	c.SetReadDeadline(longAgo)
+}
+
+var longAgo = time.Unix(1, 0)
