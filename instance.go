@@ -1,0 +1,268 @@
+package overlap
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/ba995850/overlap/internal/drain"
+	"github.com/ba995850/overlap/internal/listen"
+)
+
+// ErrMismatch is returned when an address would overlap with a listener of the
+// same user without sharing with it. Linux allows that: the more specific or the
+// newer one takes the connections of both, without a word.
+var ErrMismatch = listen.ErrMismatch
+
+// Instance is one running process of a release. Most programs need only [Serve]
+// or [ListenAndServe]; an Instance is for those that ask for its state, or
+// steer its end themselves.
+type Instance struct {
+	opts  Options
+	life  life
+	conns *drain.Conns
+	srvs  []*http.Server
+	done  chan error // what each server's Serve returned
+
+	mu       sync.Mutex
+	served   bool
+	lns      []*listen.Listener
+	asked    chan struct{} // closed by Retire
+	undo     chan struct{} // closed by TakeBack
+	cut      chan struct{} // closed by Cut
+	retiring chan struct{} // closed when connections are told: see Retiring
+}
+
+// New returns an instance that has not begun to serve.
+func New(opts Options) *Instance {
+	inst := &Instance{
+		opts:     opts.withDefaults(),
+		conns:    drain.New(),
+		asked:    make(chan struct{}),
+		undo:     make(chan struct{}),
+		cut:      make(chan struct{}),
+		retiring: make(chan struct{}),
+	}
+	inst.life.opts = &inst.opts
+	return inst
+}
+
+// Serve listens on the Addr of each server, joins the rotation when all of them
+// accept, and serves until the instance has retired or one of the servers ends by
+// itself. It may be called once. It returns nil when the retirement cut nothing,
+// ErrCut when it did, and http.ErrServerClosed when one of the servers was shut
+// down by a call of its own method; any other error means that the instance could
+// not listen or serve.
+//
+// Serve takes over each server: it wraps Handler, ConnState, ConnContext and
+// BaseContext, all of which keep working.
+func (inst *Instance) Serve(srvs ...*http.Server) error {
+	if err := inst.begin(srvs); err != nil {
+		return err
+	}
+	if err := inst.listen(); err != nil {
+		inst.life.advance(StateDrained)
+		return err
+	}
+	inst.serve()
+	if err := inst.join(); err != nil {
+		return inst.abort(err)
+	}
+	for {
+		select {
+		case err := <-inst.done:
+			return inst.abort(err)
+		case <-inst.retireAsked():
+		}
+		if err := inst.retire(); !errors.Is(err, errTakenBack) {
+			return err
+		}
+	}
+}
+
+func (inst *Instance) begin(srvs []*http.Server) error {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	if inst.served {
+		return errors.New("overlap: Serve was called twice")
+	}
+	if len(srvs) == 0 {
+		return errors.New("overlap: Serve needs a server")
+	}
+	inst.served, inst.srvs = true, srvs
+	inst.done = make(chan error, len(srvs))
+	return nil
+}
+
+// listen opens the listeners, all or none.
+func (inst *Instance) listen() error {
+	var lns []*listen.Listener
+	for _, srv := range inst.srvs {
+		ln, err := listen.Listen(context.Background(), "tcp", cmp.Or(srv.Addr, ":http"), listen.Config{AllowMismatch: inst.opts.AllowMismatch})
+		if err != nil {
+			closeAll(lns)
+			return fmt.Errorf("overlap: %w", err)
+		}
+		lns = append(lns, ln)
+	}
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	inst.lns = lns
+	return nil
+}
+
+func closeAll(lns []*listen.Listener) {
+	for _, ln := range lns {
+		ln.Close()
+	}
+}
+
+// serve starts the servers.
+func (inst *Instance) serve() {
+	for i, srv := range inst.srvs {
+		inst.conns.Attach(srv)
+		srv.BaseContext = inst.baseContext(srv.BaseContext)
+		go func() { inst.done <- srv.Serve(inst.conns.Listener(inst.lns[i])) }()
+	}
+}
+
+// join puts the instance into the rotation once every server accepts.
+func (inst *Instance) join() error {
+	for _, ln := range inst.lns {
+		select {
+		case <-ln.Asked():
+		case err := <-inst.done:
+			return err
+		}
+	}
+	for _, ln := range inst.lns {
+		if err := ln.Join(); err != nil {
+			return err
+		}
+	}
+	if t := inst.Tier(); !t.Lossless {
+		inst.life.notice("retirements will not be lossless here: %s", t.Why)
+	}
+	return inst.life.advance(StateServing)
+}
+
+// abort ends an instance of which one server has ended without being retired.
+func (inst *Instance) abort(err error) error {
+	v := Verdict{Release: inst.opts.Release, Tier: inst.Tier(), Reason: "not retired: " + err.Error()}
+	ctx, stop := context.WithTimeout(context.Background(), inst.opts.DrainTimeout)
+	defer stop()
+	inst.shutDown(ctx)
+	inst.conns.Flush(ctx)
+	inst.finishVerdict(&v)
+	return err
+}
+
+// Retire begins the retirement, as SIGTERM does in [ListenAndServe]. It returns at
+// once; Serve returns when the retirement is over. A second call changes nothing.
+func (inst *Instance) Retire() {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	closeOnce(inst.asked)
+}
+
+// TakeBack undoes a retirement while its listeners are still open: the instance
+// goes back into the rotation and serves on. Whether it did is seen by its state.
+func (inst *Instance) TakeBack() {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	select {
+	case <-inst.asked:
+		closeOnce(inst.undo)
+	default:
+	}
+}
+
+// Cut ends the retirement, or the instance, now: what is left is closed and
+// counted.
+func (inst *Instance) Cut() {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	closeOnce(inst.cut)
+	closeOnce(inst.asked)
+}
+
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
+}
+
+// State returns where the instance is in its life.
+func (inst *Instance) State() State {
+	s, _ := inst.life.now()
+	return s
+}
+
+// Phase returns what a retiring instance is doing.
+func (inst *Instance) Phase() Phase {
+	_, p := inst.life.now()
+	return p
+}
+
+// Tier says what this host offers. It is known from the first change of state on.
+func (inst *Instance) Tier() Tier {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return tierOf(inst.lns)
+}
+
+// Addrs returns the addresses that the instance listens on, in the order of the
+// servers.
+func (inst *Instance) Addrs() []net.Addr {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	addrs := make([]net.Addr, len(inst.lns))
+	for i, ln := range inst.lns {
+		addrs[i] = ln.Addr()
+	}
+	return addrs
+}
+
+// Requests returns how many requests were answered so far.
+func (inst *Instance) Requests() int64 { return inst.conns.Requests() }
+
+func (inst *Instance) retireAsked() <-chan struct{} {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return inst.asked
+}
+
+type instanceKey struct{}
+
+func (inst *Instance) baseContext(next func(net.Listener) context.Context) func(net.Listener) context.Context {
+	return func(ln net.Listener) context.Context {
+		ctx := context.Background()
+		if next != nil {
+			ctx = next(ln)
+		}
+		return context.WithValue(ctx, instanceKey{}, inst)
+	}
+}
+
+// Retiring returns a channel that is closed when the instance that serves ctx, the
+// context of a request, has begun to leave: new connections go to others already,
+// so a client that is told to come again finds the successor. Handlers that live
+// long (SSE, WebSocket, long polls) wait for it beside whatever else they wait for.
+// Where ctx is not of a request that an instance serves, it is never closed.
+//
+// In gin, ctx is c.Request.Context().
+func Retiring(ctx context.Context) <-chan struct{} {
+	inst, ok := ctx.Value(instanceKey{}).(*Instance)
+	if !ok {
+		return nil
+	}
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return inst.retiring
+}

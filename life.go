@@ -1,0 +1,73 @@
+package overlap
+
+import (
+	"fmt"
+	"sync"
+)
+
+// life is the state of an instance. Only advance and enter write it.
+type life struct {
+	opts *Options
+
+	telling sync.Mutex // one hook at a time, in the order of the events
+
+	mu    sync.Mutex
+	state State
+	phase Phase
+}
+
+// advance makes the next state the present one.
+func (l *life) advance(to State) error {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	from, err := l.set(to)
+	if err == nil && l.opts.OnState != nil {
+		l.opts.OnState(from, to)
+	}
+	return err
+}
+
+func (l *life) set(to State) (from State, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from = l.state
+	if !from.mayBecome(to) {
+		return from, fmt.Errorf("overlap: an instance that is %v cannot become %v", from, to)
+	}
+	l.state, l.phase = to, ""
+	return from, nil
+}
+
+// enter begins a phase of the retirement.
+func (l *life) enter(p Phase) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	l.mu.Lock()
+	l.phase = p
+	l.mu.Unlock()
+	if l.opts.OnPhase != nil {
+		l.opts.OnPhase(p)
+	}
+}
+
+func (l *life) notice(format string, args ...any) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	if l.opts.OnNotice != nil {
+		l.opts.OnNotice(fmt.Sprintf(format, args...))
+	}
+}
+
+func (l *life) deliver(v Verdict) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	if l.opts.OnVerdict != nil {
+		l.opts.OnVerdict(v)
+	}
+}
+
+func (l *life) now() (State, Phase) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state, l.phase
+}

@@ -1,0 +1,82 @@
+package overlap
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ba995850/overlap/internal/listen"
+)
+
+// Listener is a net.Listener that shares its port with other releases and can
+// leave it without losing a connection. It is for servers other than http.Server:
+// it knows nothing of what goes on in the connections, and hands out bare
+// *net.TCPConn.
+type Listener struct {
+	opts Options
+	ln   *listen.Listener
+	join sync.Once
+	err  error // of join
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// Listen listens on a TCP address that other processes of the same user may listen
+// on too. Beside others that are in rotation the listener gets nothing until the
+// first call of Accept: then it joins.
+func Listen(ctx context.Context, network, address string) (*Listener, error) {
+	return Options{}.Listen(ctx, network, address)
+}
+
+// Listen is like the function Listen, with options. Of the timeouts SettleTimeout
+// and DrainTimeout count.
+func (o Options) Listen(ctx context.Context, network, address string) (*Listener, error) {
+	ln, err := listen.Listen(ctx, network, address, listen.Config{AllowMismatch: o.AllowMismatch})
+	if err != nil {
+		return nil, fmt.Errorf("overlap: %w", err)
+	}
+	return &Listener{opts: o.withDefaults(), ln: ln}, nil
+}
+
+// Accept returns the next connection. It returns no error because of a retirement:
+// after Retire it blocks until Close.
+func (l *Listener) Accept() (net.Conn, error) {
+	l.join.Do(func() { l.err = l.ln.Join() })
+	if l.err != nil {
+		return nil, fmt.Errorf("overlap: join the rotation: %w", l.err)
+	}
+	return l.ln.Accept()
+}
+
+// Retire steers new connections to the other releases on the port, waits until the
+// kernel holds none for this one, and closes the sockets. When it returns, every
+// connection that reached the port through this listener has been returned by
+// Accept, and it is up to the caller to finish them: with grpc.Server.GracefulStop,
+// for example. Where nobody takes over it waits, accepting on, until
+// Options.DrainTimeout less FinishTimeout is over. It returns ctx's error when ctx
+// ends first; the sockets are closed then too.
+func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
+	d := &departure{
+		ports: []port{l.ln}, opts: &l.opts, life: &life{opts: &l.opts, state: StateRetiring},
+		told: func() {}, untold: func() {}, began: time.Now(),
+		verdict: Verdict{Release: l.opts.Release, Retired: true, Tier: Tier(l.ln.Tier())},
+	}
+	err := d.leave(ctx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	d.verdict.judge()
+	return d.verdict, err
+}
+
+// Close closes the listener at once: what the kernel still holds for it is reset.
+// After Retire there is nothing left to lose.
+func (l *Listener) Close() error { return l.ln.Close() }
+
+// Addr returns the address, with the port that was chosen where 0 was asked for.
+func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
+
+// Tier says what this host offers.
+func (l *Listener) Tier() Tier { return Tier(l.ln.Tier()) }

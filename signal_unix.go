@@ -1,0 +1,7 @@
+//go:build unix
+
+package overlap
+
+import "syscall"
+
+const cutSignal = syscall.SIGUSR2
