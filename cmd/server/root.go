@@ -1,0 +1,91 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// env is all that the program takes from the process around it.
+type env struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+}
+
+// run is the program. It returns the exit code.
+func run(env env, args []string) int {
+	root := newRoot(env)
+	root.SetArgs(args)
+	err := root.Execute()
+	if err != nil && !is[toldError](err) {
+		fmt.Fprintln(env.stderr, "server:", err)
+	}
+	return exitCode(err)
+}
+
+func newRoot(env env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "server",
+		Short:         "A web service that gives way to its next release without losing a request",
+		Long:          chapters(rootHelp, exitHelp()),
+		Example:       takeover,
+		Version:       buildVersion().Version,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noVerb,
+		SilenceErrors: true, // run prints them, once
+		SilenceUsage:  true, // a page of flags would hide the error
+	}
+	root.SetOut(env.stdout)
+	root.SetErr(env.stderr)
+	root.SetFlagErrorFunc(badFlag)
+	root.AddCommand(newServe(env), newVersion())
+	return root
+}
+
+// noVerb is what remains when no command has the name that was given.
+func noVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{fmt.Errorf("name a verb: %s; see server --help", strings.Join(verbs(root), ", "))}
+	}
+	return usageError{fmt.Errorf("unknown verb %q%s; see server --help", args[0], didYouMean(args[0], verbs(root)))}
+}
+
+func verbs(root *cobra.Command) (names []string) {
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() {
+			names = append(names, cmd.Name())
+		}
+	}
+	return names
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s takes no arguments, but was given %q; see %[1]s --help", cmd.CommandPath(), args)}
+}
+
+func badFlag(cmd *cobra.Command, err error) error {
+	hint := ""
+	if unknown := new(pflag.NotExistError); errors.As(err, &unknown) {
+		hint = didYouMean("--"+unknown.GetSpecifiedName(), dashed(flagNames(cmd.Flags())))
+	}
+	return usageError{fmt.Errorf("%w%s; see %s --help", err, hint, cmd.CommandPath())}
+}
+
+func flagNames(flags *pflag.FlagSet) (names []string) {
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
+}
+
+func dashed(names []string) []string {
+	for i, name := range names {
+		names[i] = "--" + name
+	}
+	return names
+}
