@@ -1,0 +1,61 @@
+package main
+
+import "fmt"
+
+// disagreements holds the servers' verdicts against what the clients saw, and
+// the clients' own sums against each other.
+func (r report) disagreements() []string {
+	found := r.sumsThatDiffer()
+	for _, d := range r.Departures {
+		found = append(found, r.doubts(d)...)
+	}
+	if len(r.Departures) > 0 && r.lost() > 0 && !r.anyConfession() {
+		found = append(found, fmt.Sprintf("the clients lost %d requests, and no server says so", r.lost()))
+	}
+	return found
+}
+
+// sumsThatDiffer is about the bench itself: a load that sends nothing, or
+// loses count, proves nothing.
+func (r report) sumsThatDiffer() []string {
+	switch {
+	case r.Answered == 0:
+		return []string{"no request was answered"}
+	case r.Sent != r.Answered+r.Failed:
+		return []string{fmt.Sprintf("%d requests were sent, but the fate of %d is known", r.Sent, r.Answered+r.Failed)}
+	}
+	return nil
+}
+
+// doubts says what is wrong with how one release left.
+func (r report) doubts(d departure) (found []string) {
+	if d.Code != 0 {
+		found = append(found, fmt.Sprintf("%s exited with code %d", d.Release, d.Code))
+	}
+	if d.Verdict == nil {
+		return append(found, d.Release+" gave no verdict")
+	}
+	if d.Verdict.confesses() && r.lost() == 0 {
+		found = append(found, fmt.Sprintf("%s says that it lost something (%s), and no client noticed", d.Release, d.Verdict))
+	}
+	return append(found, r.miscounts(d)...)
+}
+
+// miscounts compares the requests that a server says it answered with the
+// answers that arrived. What failed may have been answered and not arrived.
+func (r report) miscounts(d departure) []string {
+	said, seen := d.Verdict.Requests, r.answersOf(d.Release)
+	if said >= seen && said-seen <= r.lost() {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s says that it answered %d requests, the clients have %d answers of it", d.Release, said, seen)}
+}
+
+func (r report) anyConfession() bool {
+	for _, d := range r.Departures {
+		if d.Verdict != nil && !d.Verdict.Lossless {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const serverPackage = "github.com/ba995850/overlap/cmd/server"
+
+// fleet is all releases of a run, in one temporary directory: the binary, and
+// for each release a directory of its own with the binary and the log.
+type fleet struct {
+	dir      string
+	addr     string
+	flags    []string
+	clock    clock
+	releases []*release
+}
+
+// newFleet builds the server, or takes the one that is given. The fleet has to
+// be closed.
+func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) {
+	dir, err := os.MkdirTemp("", "overlap-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the releases: %w", err)
+	}
+	f := &fleet{dir: dir, clock: clock, flags: serverFlags(c)}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	if f.addr, err = freeAddr(c.addr); err != nil {
+		return nil, err
+	}
+	if c.server != "" {
+		return f, copyFile(f.binary(), c.server)
+	}
+	return f, build(ctx, f.binary())
+}
+
+func serverFlags(c config) []string {
+	return []string{
+		"--retire=" + c.retire,
+		"--linger-timeout=" + c.linger.String(),
+		"--access-log=false",
+	}
+}
+
+func (f *fleet) binary() string { return filepath.Join(f.dir, "server") }
+
+// start starts the next release. It does not wait until that serves.
+func (f *fleet) start() (*release, error) {
+	name := fmt.Sprintf("v%d", len(f.releases)+1)
+	dir := filepath.Join(f.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("install %s: %w", name, err)
+	}
+	binary := filepath.Join(dir, "server")
+	// A link, as deploy tools make it: a copy of some 30 MB under load would
+	// show in the latencies, and it is the bench's, not the upgrade's.
+	if err := os.Link(f.binary(), binary); err != nil {
+		return nil, fmt.Errorf("install %s: %w", name, err)
+	}
+	args := append([]string{"serve", "--addr", f.addr, "--release", name}, f.flags...)
+	r, err := startRelease(name, binary, filepath.Join(dir, "log"), args, f.clock)
+	if err != nil {
+		return nil, err
+	}
+	f.releases = append(f.releases, r)
+	return r, nil
+}
+
+// close stops what still runs, and removes the directory.
+func (f *fleet) close() {
+	var stopping sync.WaitGroup
+	for _, r := range f.releases {
+		stopping.Go(r.stop)
+	}
+	stopping.Wait()
+	_ = os.RemoveAll(f.dir) // left to the system's own cleaning of temporary files
+}
+
+func build(ctx context.Context, binary string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, serverPackage)
+	cmd.WaitDelay = time.Second // when interrupted, do not wait for its compilers
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return fmt.Errorf("build %s: %w (run this inside a checkout, or name a binary with --server)\n%s", serverPackage, err, out)
+	}
+	return nil
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("install the server: %w", err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
+	if err != nil {
+		return fmt.Errorf("install the server: %w", err)
+	}
+	defer out.Close()
+	if _, err := io.Copy(out, in); err != nil {
+		return fmt.Errorf("install the server: %w", err)
+	}
+	return nil
+}
+
+// freeAddr replaces port 0 by one that is free, since all releases must listen
+// on the same.
+func freeAddr(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", fmt.Errorf("read --addr: %w", err)
+	}
+	if port != "0" {
+		return addr, nil
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}

@@ -1,0 +1,90 @@
+// Bench proves, or disproves, that an upgrade loses no request.
+//
+//	go run ./bench
+//
+// It builds the server as releases v1, v2, …, puts load on the first, upgrades
+// five times as an operator would (start the next, wait until it answers,
+// SIGTERM the one before, wait for its exit) and ends with the accounting: what
+// was sent is what each release answered plus what failed, by class, and the
+// servers' own verdicts must say the same. It exits with 1 when one request is lost.
+//
+// The client never tries twice, because a client that does cannot see a loss:
+// `go run ./bench --retire plain` leaves out what this project adds, and must fail.
+// It talks to the built binary over the wire and imports nothing of the product.
+//
+// Where to read on: upgrade.go tells the story of a run, client.go is the one
+// exchange that everything counts, report.go draws the sums.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// env is what the program touches of its surroundings.
+type env struct {
+	stdout, stderr io.Writer
+}
+
+// The exit codes.
+const (
+	exitLossless = 0
+	exitLost     = 1 // or it could not run
+	exitUsage    = 2
+)
+
+func run(ctx context.Context, env env, args []string) int {
+	cfg, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		printHelp(env.stdout)
+		return exitLossless
+	}
+	if err != nil {
+		fmt.Fprintf(env.stderr, "bench: %v (see --help)\n", err)
+		return exitUsage
+	}
+	code, err := cfg.run(ctx, env)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "bench: %v\n", err)
+	}
+	return code
+}
+
+// run drives the load, wherever it goes to, and reports.
+func (c config) run(ctx context.Context, env env) (int, error) {
+	text := env.stdout
+	if c.json {
+		text = env.stderr
+	}
+	drive := upgrade
+	if c.url != nil {
+		drive = visit
+	}
+	fmt.Fprintf(text, "%v\n\n", c)
+	seen, err := drive(ctx, c, text)
+	if err != nil {
+		return exitLost, err
+	}
+	r := account(seen)
+	printReport(text, r)
+	if c.json {
+		if err := json.NewEncoder(env.stdout).Encode(r); err != nil {
+			return exitLost, fmt.Errorf("write the report as JSON: %w", err)
+		}
+	}
+	return r.exitCode(), nil
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestAConnectionThatEndedWhileIdleIsReplaced(t *testing.T) {
+	w := newTestWorker(t, fake(t, says(whole)), "keepalive", time.Second)
+	for range 3 {
+		if r := w.send(0); r.outcome != answered {
+			t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
+		}
+		awaitEnd(t, w.client.conn)
+	}
+}
+
+// awaitEnd waits until the server's FIN has arrived.
+func awaitEnd(t *testing.T, conn net.Conn) {
+	t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for !ended(conn) {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			t.Fatal("the server closed the connection, and the client does not see it")
+		}
+	}
+}

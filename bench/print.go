@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// printReport writes the report as text.
+func printReport(w io.Writer, r report) {
+	fmt.Fprintln(w)
+	printSums(w, r)
+	printLoads(w, r)
+	printLatencies(w, r)
+	if len(r.Departures) > 0 {
+		printDepartures(w, r)
+	}
+	printTrouble(w, r)
+	fmt.Fprintln(w, verdictLine(r))
+}
+
+func printSums(w io.Writer, r report) {
+	var by, probes, failures []string
+	for _, s := range r.Releases {
+		by = append(by, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Answered))
+		probes = append(probes, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Probes))
+	}
+	for _, o := range outcomes[1:] {
+		failures = append(failures, fmt.Sprintf("%s %d", o, r.Failures[o]))
+	}
+	fmt.Fprintf(w, "sent %d = answered %d (%s) + failed %d (%s)\n",
+		r.Sent, r.Answered, strings.Join(by, " + "), r.Failed, strings.Join(failures, ", "))
+	if len(r.Departures) > 0 {
+		fmt.Fprintf(w, "probes for readiness: %s, failed %d\n", strings.Join(probes, ", "), r.ProbesFailed)
+	}
+}
+
+func printLoads(w io.Writer, r report) {
+	t := table(w, "load", "sent", "failed", "p50", "p99", "p99.9", "max")
+	for _, l := range r.Loads {
+		row(t, append([]any{l.Name, l.Sent, l.Failed}, quantiles(l.Latency)...)...)
+	}
+	t.Flush()
+}
+
+func printLatencies(w io.Writer, r report) {
+	t := table(w, "latency", "requests", "p50", "p99", "p99.9", "max", "p99.9 / steady")
+	latencyRow(t, "steady", r.Steady, "")
+	for _, h := range r.Handovers {
+		latencyRow(t, h.From+" to "+h.To, h.Latency, ratio(h.Ratio))
+	}
+	if len(r.Handovers) > 0 {
+		row(t, "median", "", "", "", "", "", ratio(r.MedianRatio))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "(from the moment a request was due; no p99.9 of less than %d requests)\n", trusted)
+	if len(r.Handovers) > 0 {
+		fmt.Fprintf(w, "(handover: the second around %s; steady: %s)\n", r.Moment, r.SteadyIs)
+	}
+}
+
+func latencyRow(t *tabwriter.Writer, name string, l latency, ratio string) {
+	cells := append([]any{name, l.Requests}, quantiles(l)...)
+	row(t, append(cells, ratio)...)
+}
+
+func quantiles(l latency) []any {
+	return []any{orDash(l.P50), orDash(l.P99), orDash(l.P999), orDash(l.Max)}
+}
+
+func orDash(s seconds) string {
+	if s == 0 {
+		return "-"
+	}
+	return s.String()
+}
+
+func ratio(x float64) string {
+	if x == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+func printDepartures(w io.Writer, r report) {
+	t := table(w, "verdict", "lossless", "requests", "answers seen", "abandoned", "expired", "late", "cut", "unacked", "steered", "closed", "exit", "code")
+	for _, d := range r.Departures {
+		v, seen := d.Verdict, r.answersOf(d.Release)
+		if v == nil {
+			row(t, d.Release, "no verdict", "", seen, "", "", "", "", "", "", "", d.Exit, d.Code)
+			continue
+		}
+		row(t, d.Release, v.Lossless, v.Requests, seen, v.Abandoned, v.Expired, v.Late, v.Cut, v.Unacknowledged,
+			v.steered(), v.closed(), d.Exit, d.Code)
+	}
+	t.Flush()
+	fmt.Fprintln(w, "(steered, closed and exit: from SIGTERM on)")
+}
+
+// printTrouble says what went wrong and, where nothing should have, what the
+// servers said last.
+func printTrouble(w io.Writer, r report) {
+	fmt.Fprintln(w)
+	for _, e := range r.Examples {
+		fmt.Fprintln(w, "failed, for example:", e)
+	}
+	for _, d := range r.Disagreements {
+		fmt.Fprintln(w, "disagreement:", d)
+	}
+	if r.passed() || !r.Judged {
+		return
+	}
+	for _, d := range r.Departures {
+		fmt.Fprintf(w, "the log of %s ends with\n  %s\n", d.Release, strings.Join(d.Tail, "\n  "))
+	}
+}
+
+func verdictLine(r report) string {
+	word := "PASS"
+	if !r.passed() {
+		word = "FAIL"
+	}
+	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.lost(), r.Sent, plural(len(r.Handovers), "upgrade"))
+	switch {
+	case len(r.Disagreements) == 0:
+		return line
+	case !r.Judged:
+		return line + " (a plain retirement's verdict is not judged)"
+	}
+	return line + ", and " + plural(len(r.Disagreements), "disagreement")
+}
+
+func table(w io.Writer, heads ...any) *tabwriter.Writer {
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row(t, heads...)
+	return t
+}
+
+func row(t *tabwriter.Writer, cells ...any) {
+	for i, c := range cells {
+		if i > 0 {
+			fmt.Fprint(t, "\t")
+		}
+		fmt.Fprint(t, c)
+	}
+	fmt.Fprintln(t)
+}
+
+func orUnnamed(release string) string {
+	if release == "" {
+		return "(no Release header)"
+	}
+	return release
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,27 @@
+package main
+
+import "net/http"
+
+// prober asks for readiness, each time on a new connection. Its questions are
+// requests like all others: the servers count them, and one that is lost is lost.
+type prober struct {
+	client  *client
+	wire    []byte
+	clock   clock
+	records []record
+}
+
+func newProber(t target, c config, clock clock) *prober {
+	return &prober{client: newClient(t.addr, c.timeout), wire: t.get("/readyz", true), clock: clock}
+}
+
+// ready reports whether the release itself answered that it is. Another one's
+// 503 is an answer, not a loss: a retiring release says that it is not ready.
+func (p *prober) ready(release string) bool {
+	sent := p.clock.now()
+	a, err := p.client.exchange(p.wire, true)
+	if err == nil || len(p.records) > 0 { // before the first answer nobody listens, which is no loss
+		p.records = append(p.records, newRecord("probe", sent, p.clock.now()-sent, a.release, err))
+	}
+	return err == nil && a.release == release && a.status == http.StatusOK
+}

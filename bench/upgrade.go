@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// story is one run: releases come and go under a load that does not stop.
+type story struct {
+	config
+	clock    clock
+	text     io.Writer
+	fleet    *fleet
+	prober   *prober
+	retiring []*release // told to leave, and not waited for yet
+	evidence evidence
+}
+
+// upgrade builds the server, upgrades it under load, and returns what was seen.
+func upgrade(ctx context.Context, c config, text io.Writer) (evidence, error) {
+	s := &story{config: c, clock: clock{time.Now()}, text: text}
+	s.say("preparing the server (a first build takes a while)")
+	fleet, err := newFleet(ctx, c, s.clock)
+	if err != nil {
+		return evidence{}, err
+	}
+	defer fleet.close()
+	s.fleet = fleet
+	if err := s.tell(ctx); err != nil {
+		return evidence{}, err
+	}
+	return s.evidence, nil
+}
+
+// tell is the run, from the first start to the last exit.
+func (s *story) tell(ctx context.Context) error {
+	t := target{addr: s.fleet.addr, host: s.fleet.addr, path: "/", reference: true}
+	s.prober = newProber(t, s.config, s.clock)
+	current, err := s.launch(ctx)
+	if err != nil {
+		return err
+	}
+	s.say("%s pid %d serving on %s", current.name, current.cmd.Process.Pid, s.fleet.addr)
+	load := startLoad(ctx, s.config, t, s.clock)
+	defer load.stop()
+	for range s.upgrades {
+		if current, err = s.replace(ctx, current); err != nil {
+			return err
+		}
+	}
+	if err := s.pause(ctx); err != nil {
+		return err
+	}
+	if err := s.awaitExits(ctx); err != nil { // while the load goes on
+		return err
+	}
+	s.evidence.sent, s.evidence.records = load.stop()
+	return s.finish(ctx, current)
+}
+
+// launch starts the next release and waits until it answers.
+func (s *story) launch(ctx context.Context) (*release, error) {
+	r, err := s.fleet.start()
+	if err != nil {
+		return nil, err
+	}
+	return r, r.awaitReady(ctx, s.prober)
+}
+
+// replace is one upgrade.
+func (s *story) replace(ctx context.Context, current *release) (*release, error) {
+	if err := s.pause(ctx); err != nil {
+		return nil, err
+	}
+	next, err := s.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.say("%s pid %d answers; SIGTERM to %s", next.name, next.cmd.Process.Pid, current.name)
+	if err := s.dismiss(current); err != nil {
+		return nil, err
+	}
+	s.evidence.handovers = append(s.evidence.handovers, handover{current.name, next.name, next.began, current.term, 0})
+	if s.overlapNext {
+		return next, nil
+	}
+	return next, s.awaitExits(ctx)
+}
+
+func (s *story) dismiss(r *release) error {
+	s.retiring = append(s.retiring, r)
+	return r.retire()
+}
+
+// awaitExits waits for all that retire, and takes down how each one left.
+func (s *story) awaitExits(ctx context.Context) error {
+	for _, r := range s.retiring {
+		if err := r.awaitExit(ctx); err != nil {
+			return err
+		}
+		d, err := departureOf(r)
+		if err != nil {
+			return err
+		}
+		s.evidence.departed(d, r.exit)
+		s.say("%s", d)
+	}
+	s.retiring = nil
+	return nil
+}
+
+// finish stops the last release, which nobody succeeds.
+func (s *story) finish(ctx context.Context, last *release) error {
+	if err := s.dismiss(last); err != nil {
+		return err
+	}
+	s.evidence.probes = s.prober.records
+	s.evidence.judged = s.retire == "graceful"
+	s.evidence.moment = "SIGTERM"
+	return s.awaitExits(ctx)
+}
+
+// pause lets the load run undisturbed for --rest.
+func (s *story) pause(ctx context.Context) error {
+	select {
+	case <-time.After(s.rest):
+		return nil
+	case <-ctx.Done():
+		return errInterrupted
+	}
+}
+
+func (s *story) say(format string, args ...any) {
+	fmt.Fprintf(s.text, "%5.1fs  %s\n", s.clock.now().Seconds(), fmt.Sprintf(format, args...))
+}
