@@ -153,7 +153,7 @@ func (inst *Instance) join() error {
 // abort ends an instance of which one server has ended without being retired.
 func (inst *Instance) abort(err error) error {
 	v := Verdict{Release: inst.opts.Release, Tier: inst.Tier(), Reason: "not retired: " + err.Error()}
-	ctx, stop := context.WithTimeout(context.Background(), inst.opts.DrainTimeout)
+	ctx, stop := inst.deadline(inst.opts.DrainTimeout)
 	defer stop()
 	inst.shutDown(ctx)
 	inst.conns.Flush(ctx)

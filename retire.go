@@ -31,7 +31,7 @@ type port interface {
 	Steer() error
 	Alone() bool
 	Settle(context.Context) (left listen.Pending, expired int, err error)
-	Leave() error
+	Leave() (abandoned int, err error)
 	Exhausted() <-chan struct{}
 }
 
@@ -163,12 +163,13 @@ func (d *departure) settle(ctx context.Context) (settled bool, err error) {
 	err = d.timed(PhaseSettle, func() error {
 		ctx, stop := context.WithTimeout(ctx, timeout)
 		defer stop()
+		d.verdict.Abandoned = 0
 		for _, p := range d.ports {
 			left, expired, err := p.Settle(ctx)
 			if err != nil {
 				return err
 			}
-			d.verdict.Abandoned += left.HalfOpen + left.Queued
+			d.verdict.Abandoned += left.HalfOpen // Leave counts the rest
 			d.verdict.Expired += expired
 		}
 		return nil
@@ -198,7 +199,9 @@ func (d *departure) close(ctx context.Context) error {
 	return d.timed(PhaseClose, func() error {
 		var errs []error
 		for _, p := range d.ports {
-			errs = append(errs, p.Leave())
+			abandoned, err := p.Leave()
+			d.verdict.Abandoned += abandoned
+			errs = append(errs, err)
 		}
 		for _, p := range d.ports {
 			select {
@@ -226,7 +229,7 @@ func (inst *Instance) retire() error {
 	defer stop()
 	if inst.opts.Plain {
 		d.verdict.Reason = "not retired: closed and shut down, as Plain asks for"
-		inst.tell()
+		inst.tellHandlers()
 	} else if err := d.leave(ctx); errors.Is(err, errTakenBack) {
 		return inst.resume()
 	} else if err != nil {
@@ -311,6 +314,10 @@ func (inst *Instance) finishVerdict(v *Verdict) error {
 // tell lets clients and handlers know that they should move over.
 func (inst *Instance) tell() {
 	inst.conns.Retire()
+	inst.tellHandlers()
+}
+
+func (inst *Instance) tellHandlers() {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
 	closeOnce(inst.retiring)

@@ -1,6 +1,10 @@
 package overlap
 
-import "github.com/ba995850/overlap/internal/listen"
+import (
+	"fmt"
+
+	"github.com/ba995850/overlap/internal/listen"
+)
 
 // Tier is what a host offers a retirement.
 type Tier struct {
@@ -23,6 +27,19 @@ func (t Tier) String() string {
 
 // MarshalText writes the tier as String does.
 func (t Tier) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote; the reason is not in it.
+func (t *Tier) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "lossless":
+		*t = Tier{Lossless: true}
+	case "best-effort":
+		*t = Tier{}
+	default:
+		return fmt.Errorf("overlap: tier %q is neither lossless nor best-effort", text)
+	}
+	return nil
+}
 
 // tierOf is the lowest tier of several listeners.
 func tierOf(lns []*listen.Listener) Tier {

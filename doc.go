@@ -1,0 +1,58 @@
+// Package overlap lets two releases of a service listen on one TCP port at the same
+// time, so that a new one can start next to the old one and the old one can leave
+// without losing a request.
+//
+// No file descriptor is passed, no process is anybody's parent, there is no proxy
+// in front, no root, nothing on disk. It promises:
+//
+//   - An instance is in rotation only when it is ready: the first one from listen(2)
+//     on, a later one when it pins its sockets.
+//   - A retiring instance answers everything that reached it, whole. What crosses the
+//     close of an idle connection and what is cut at the deadline, it counts and
+//     reports: a [Verdict] is lossless only when every count is 0.
+//   - A release that does not start leaves the running one untouched.
+//   - An instance needs no parent, no root, no file and no other machine: any
+//     supervisor will do.
+//   - What cannot be promised on this kernel or in this sandbox is said at start, not
+//     discovered at the upgrade: see [Tier] and Options.OnNotice.
+//
+// It needs Linux 6.2 or later (or stable 6.1) with /proc, and both releases running
+// as the same user in the same network namespace, on exactly the same address. On
+// older kernels it does its best and says so; on other systems it serves and stops
+// politely.
+//
+// A program that called http.ListenAndServe becomes:
+//
+//	func main() {
+//		if err := overlap.ListenAndServe(":8080", handler); err != nil {
+//			log.Fatal(err)
+//		}
+//	}
+//
+// To upgrade it, start the new binary, wait until it is ready, and send SIGTERM to
+// the old one. [Serve] is for programs with http.Servers and signals of their own,
+// [Listen] for servers that take a net.Listener, such as gRPC's, and [Retiring] for
+// handlers that live long.
+//
+// # How an instance leaves
+//
+// Each instance has one listening socket for each CPU, pinned to it by
+// SO_INCOMING_CPU. A retirement goes through these phases:
+//
+//   - steer: unpin the sockets, so that new connections go to the other instances.
+//     Where none of them takes over, go on serving and try again.
+//   - settle: accept until the kernel holds nothing more for these sockets: no
+//     connection in the queue, no handshake half done.
+//   - close: leave the group.
+//   - linger: answer with "Connection: close", and end connections that stay idle.
+//   - finish: http.Server.Shutdown, when there is nothing left for it to surprise.
+//   - flush: wait until the clients have acknowledged all that was sent.
+//   - cut: at the deadline, close what is left, and count it.
+//
+// # What it cannot do
+//
+// HTTP/1 has no way to end an idle connection without a race: a client may send a
+// request at the moment we close. LingerTimeout makes that rare, and the verdict
+// counts it as late. An instance that is killed (kill -9) loses what it holds; the
+// sysctl net.ipv4.tcp_migrate_req=1 saves what its accept queue holds.
+package overlap

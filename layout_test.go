@@ -1,0 +1,90 @@
+package overlap
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// homes says where a package may be imported: a folder, or one file.
+var homes = map[string][]string{
+	"github.com/libp2p/go-reuseport":              {"internal/listen/"},
+	"github.com/mdlayher/netlink":                 {"internal/listen/diag_linux.go"},
+	"golang.org/x/sys/unix":                       {"internal/listen/", "internal/drain/queues_linux.go"},
+	"github.com/gin-gonic/gin":                    {"cmd/server/routes.go"},
+	"github.com/spf13/viper":                      {"cmd/server/config.go"},
+	"github.com/spf13/cobra":                      {"cmd/server/"},
+	"github.com/spf13/pflag":                      {"cmd/server/"},
+	"github.com/mattn/go-isatty":                  {"cmd/server/log.go"},
+	"github.com/HdrHistogram/hdrhistogram-go":     {"bench/"},
+	"github.com/ba995850/overlap":                 {"cmd/server/"},
+	"github.com/ba995850/overlap/internal/listen": {""},
+	"github.com/ba995850/overlap/internal/drain":  {""},
+}
+
+// mayImport says whether a file may import a package. The home "" is the root
+// package.
+func mayImport(file, pkg string) bool {
+	if !strings.Contains(strings.Split(pkg, "/")[0], ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(homes[pkg], func(home string) bool {
+		if home == "" {
+			return !strings.Contains(file, "/")
+		}
+		return strings.HasPrefix(file, home)
+	})
+}
+
+// imports returns what each Go file of the module imports.
+func imports(t *testing.T) map[string][]string {
+	found := make(map[string][]string)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			pkg, _ := strconv.Unquote(spec.Path.Value)
+			found[filepath.ToSlash(path)] = append(found[filepath.ToSlash(path)], pkg)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestEachModuleHasOneHome(t *testing.T) {
+	for file, pkgs := range imports(t) {
+		for _, pkg := range pkgs {
+			test := strings.HasSuffix(file, "_test.go")
+			if !mayImport(file, pkg) && !(test && pkg == "github.com/ba995850/overlap") {
+				t.Errorf("%s imports %s, whose home is %q", file, pkg, homes[pkg])
+			}
+		}
+	}
+}
+
+// A home that nobody lives in is a line that nobody reads.
+func TestNoHomeIsEmpty(t *testing.T) {
+	all := imports(t)
+	for pkg := range homes {
+		used := false
+		for _, pkgs := range all {
+			used = used || slices.Contains(pkgs, pkg)
+		}
+		if !used {
+			t.Errorf("nobody imports %s any more", pkg)
+		}
+	}
+}
