@@ -14,7 +14,7 @@ type kernel interface {
 	// in puts the sockets into the rotation of their group.
 	in() error
 	// away takes them out. After it returned nil the kernel begins no
-	// connection with us any more; after an error we are in, as before.
+	// connection with us any more; after an error we may be half out.
 	away() error
 	// pending says what the kernel still holds for us.
 	pending() (Pending, error)
@@ -35,8 +35,13 @@ type Pending struct {
 
 func (p Pending) sum() int { return p.HalfOpen + p.Queued }
 
-// ErrAlone is returned by Steer when nobody else listens in the group.
-var ErrAlone = errors.New("nobody else listens on the port")
+var (
+	// ErrAlone is returned by Steer when nobody else listens in the group.
+	ErrAlone = errors.New("nobody else listens on the port")
+	// ErrReached is returned by Settle when new connections arrived after Steer: on a
+	// CPU that is hidden from us, and from the others.
+	ErrReached = errors.New("new connections still reach this instance")
+)
 
 // The pace at which Settle looks. A look costs a few milliseconds of CPU on a
 // host with few connections: the kernel walks its hash table of them.
@@ -47,11 +52,30 @@ const (
 
 // Join puts the listener into the rotation, and takes a Steer back.
 func (l *Listener) Join() error {
-	l.mu.Lock()
-	l.joined = true
-	l.mu.Unlock()
+	l.setJoined(true)
 	l.queue.setUnbounded(false)
 	return l.kernel.in()
+}
+
+// setJoined also decides for the socket of a CPU that appears from now on.
+func (l *Listener) setJoined(joined bool) (before bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, l.joined = l.joined, joined
+	l.steered = false
+	return before
+}
+
+func (l *Listener) setSteered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.steered = l.tier.Lossless
+}
+
+func (l *Listener) isSteered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.steered
 }
 
 // Steer makes new connections go to the other members of the group. It returns
@@ -67,11 +91,17 @@ func (l *Listener) Steer() error {
 		return ErrAlone
 	}
 	l.queue.setUnbounded(true)
-	if err := l.kernel.away(); err != nil {
+	joined := l.setJoined(false)
+	err = l.kernel.away()
+	switch {
+	case err != nil && joined:
+		return errors.Join(err, l.Join())
+	case err != nil:
 		l.queue.setUnbounded(false)
-		return err
+	default:
+		l.setSteered()
 	}
-	return nil
+	return err
 }
 
 // Alone says whether nobody else listens in the group.
@@ -82,33 +112,54 @@ func (l *Listener) Alone() bool {
 
 // Settle accepts until the kernel holds nothing for the listener, or ctx ends.
 // It returns what is left, and how many handshakes expired because their client
-// never came back.
+// never came back. Where Steer has succeeded but connections keep arriving, it
+// returns ErrReached.
 func (l *Listener) Settle(ctx context.Context) (left Pending, expired int, err error) {
 	l.queue.setUnbounded(true)
 	first, accepted, err := l.stablePending()
 	if err != nil {
 		return first, 0, err
 	}
-	left = first
+	if left, err = l.awaitNothing(ctx, first); err != nil {
+		return left, 0, err
+	}
+	missing := first.sum() - left.sum() - (l.Accepted() - accepted)
+	if missing > 0 {
+		// A pump may hold a connection that it has not counted yet.
+		time.Sleep(maxPoll)
+		missing = first.sum() - left.sum() - (l.Accepted() - accepted)
+	}
+	// Each pump may have held one, too, when we began to count.
+	if l.isSteered() && -missing > len(l.sockets()) {
+		return left, 0, ErrReached
+	}
+	return left, max(0, missing), nil
+}
+
+// awaitNothing returns when nothing is pending any more, or when ctx ends.
+func (l *Listener) awaitNothing(ctx context.Context, left Pending) (Pending, error) {
 	for poll := minPoll; left.sum() > 0; poll = min(2*poll, maxPoll) {
 		select {
 		case <-ctx.Done():
-			return left, 0, nil
+			return left, nil
 		case <-time.After(poll):
 		}
+		var err error
 		if left, err = l.kernel.pending(); err != nil {
-			return left, 0, err
+			return left, err
 		}
 	}
-	return left, max(0, first.sum()-(l.Accepted()-accepted)), nil
+	return left, nil
 }
 
 // stablePending reads what is pending together with how many were accepted by
-// then: it looks again when one was accepted meanwhile, a few times.
+// then. It looks until two looks agree, a few times: ref counts a packet too that
+// is just being processed, and a connection may be accepted in between.
 func (l *Listener) stablePending() (p Pending, accepted int, err error) {
-	for range 3 {
+	for range 5 {
+		before := p
 		accepted = l.Accepted()
-		if p, err = l.kernel.pending(); err != nil || l.Accepted() == accepted {
+		if p, err = l.kernel.pending(); err != nil || p == before && l.Accepted() == accepted {
 			break
 		}
 	}
@@ -116,12 +167,13 @@ func (l *Listener) stablePending() (p Pending, accepted int, err error) {
 }
 
 // Leave closes the sockets. Whatever the kernel still holds for them is reset:
-// Steer and Settle come first. What was accepted stays in Accept's queue.
-func (l *Listener) Leave() error {
+// Steer and Settle come first. It returns how many connections were waiting to be
+// accepted at that moment. What was accepted stays in Accept's queue.
+func (l *Listener) Leave() (abandoned int, err error) {
 	l.mu.Lock()
 	if l.left {
 		l.mu.Unlock()
-		return nil
+		return 0, nil
 	}
 	l.left = true
 	socks := l.socks
@@ -130,20 +182,22 @@ func (l *Listener) Leave() error {
 
 	l.watch.Wait()
 	l.queue.setUnbounded(true) // no pump may wait for room any more
-	err := closeAll(socks)
+	abandoned, err = closeAll(socks)
 	l.pumps.Wait()
 	l.queue.finish()
 	l.kernel.release()
-	return err
+	return abandoned, err
 }
 
-func closeAll(socks []*socket) error {
+func closeAll(socks []*socket) (abandoned int, err error) {
 	errs := make([]error, 0, len(socks))
 	for _, s := range socks {
-		errs = append(errs, s.shutDown())
+		n, _, err := s.backlog()
+		abandoned += n
+		errs = append(errs, err, s.shutDown())
 	}
 	for _, s := range socks {
 		errs = append(errs, s.Close())
 	}
-	return errors.Join(errs...)
+	return abandoned, errors.Join(errs...)
 }

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -49,11 +51,12 @@ type Listener struct {
 	pumps   sync.WaitGroup
 	watch   sync.WaitGroup
 
-	mu     sync.Mutex
-	socks  []*socket
-	joined bool
-	left   bool
-	gone   chan struct{} // closed when the listener leaves the group
+	mu      sync.Mutex
+	socks   []*socket
+	joined  bool
+	steered bool // by Steer, and not joined since: no connection should arrive
+	left    bool
+	gone    chan struct{} // closed when the listener leaves the group
 
 	online func() ([]int, error) // the CPUs that may process packets
 }
@@ -65,6 +68,8 @@ type socket struct {
 	*net.TCPListener
 	cpu   int
 	inode uint64
+
+	starved atomic.Bool // the last accept failed for want of descriptors or memory
 }
 
 // Listen binds and listens on address. Beside members that are pinned the
@@ -75,11 +80,16 @@ type socket struct {
 // holder and errors.Is(err, syscall.EADDRINUSE) holds. Where the address would
 // overlap with a listener instead of sharing with it, the error is ErrMismatch.
 func Listen(ctx context.Context, network, address string, cfg Config) (*Listener, error) {
+	return listenFor(ctx, network, address, cfg, onlineCPUs)
+}
+
+// listenFor is Listen for the CPUs that online returns.
+func listenFor(ctx context.Context, network, address string, cfg Config, online func() ([]int, error)) (*Listener, error) {
 	first, err := openFirst(ctx, network, address, cfg)
 	if err != nil {
 		return nil, err
 	}
-	l := &Listener{network: network, addr: first.Addr(), queue: newQueue(), gone: make(chan struct{}), online: onlineCPUs}
+	l := &Listener{network: network, addr: first.Addr(), queue: newQueue(), gone: make(chan struct{}), online: online}
 	if l.kernel, l.tier, err = newKernel(ctx, l, first); err != nil {
 		first.Close()
 		return nil, err
@@ -146,8 +156,11 @@ func (l *Listener) sockets() []*socket {
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.queue.pop()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return nil, &net.OpError{Op: "accept", Net: l.network, Addr: l.addr, Err: err}
+		}
+		if err != nil {
+			return nil, err // of the socket's accept, which says all that
 		}
 		if remote(c).Addr() != probeSource {
 			return c, nil
@@ -179,7 +192,7 @@ func (l *Listener) Exhausted() <-chan struct{} { return l.queue.exhausted }
 // Close ends Accept, at once and for good. On a listener that has not left the
 // group it steers and closes without settling: what the kernel holds is reset.
 func (l *Listener) Close() error {
-	err := l.Leave()
+	_, err := l.Leave()
 	l.queue.close()
 	return err
 }
@@ -188,6 +201,7 @@ func (l *Listener) Close() error {
 func (l *Listener) pump(s *socket) {
 	for delay := time.Duration(0); ; {
 		c, err := s.AcceptTCP()
+		s.starved.Store(outOfResources(err))
 		if err == nil {
 			delay = 0
 			l.take(c)
@@ -206,6 +220,11 @@ func (l *Listener) pump(s *socket) {
 		case <-l.gone:
 		}
 	}
+}
+
+// starved says whether one of the pumps cannot accept at the moment.
+func (l *Listener) starved() bool {
+	return slices.ContainsFunc(l.sockets(), func(s *socket) bool { return s.starved.Load() })
 }
 
 // outOfResources says whether accept may succeed again in a moment.

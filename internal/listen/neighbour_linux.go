@@ -1,12 +1,14 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -51,6 +53,7 @@ type neighbour struct {
 	tuple
 	uid       string
 	listening bool
+	held      bool   // by a process: what is in TIME_WAIT is not
 	holder    string // "pid 4211 (nginx)"
 }
 
@@ -83,6 +86,7 @@ func tupleOf(network, address string, c syscall.RawConn) (t tuple, err error) {
 	if t.local, err = netip.ParseAddrPort(address); err != nil {
 		return t, err
 	}
+	t.local = netip.AddrPortFrom(t.local.Addr().WithZone(""), t.local.Port()) // /proc shows none
 	if strings.HasSuffix(network, "6") && t.local.Addr() == netip.IPv4Unspecified() {
 		t.local = netip.AddrPortFrom(netip.IPv6Unspecified(), t.local.Port())
 	}
@@ -138,7 +142,7 @@ func (t tuple) neighboursIn(v6 bool, wanted func(line) bool) (found []neighbour)
 	details := bindDetails(v6, t.local.Port())
 	tab.each(func(ln line) (more bool) {
 		if ln.local.Port() == t.local.Port() && wanted(ln) {
-			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening}
+			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening, held: ln.inode != 0}
 			n.v6only, n.device = details.of(ln, t)
 			n.v6only = n.v6only && n.local.Addr().IsUnspecified()
 			if n.overlaps(t) {
@@ -157,14 +161,19 @@ func (t tuple) explain(err error) error {
 	if len(held) == 0 {
 		return fmt.Errorf("%w: held by a socket that is bound but does not listen", err)
 	}
-	n := held[0]
-	for _, other := range held {
-		if other.listening {
-			n = other
-			break
-		}
+	return fmt.Errorf("%w: %s", err, slices.MinFunc(held, likelier).remedy())
+}
+
+// likelier compares who is in the way: a listener, then what a process holds.
+func likelier(a, b neighbour) int {
+	return cmp.Or(rank(b.listening)-rank(a.listening), rank(b.held)-rank(a.held))
+}
+
+func rank(is bool) int {
+	if is {
+		return 1
 	}
-	return fmt.Errorf("%w: %s", err, n.remedy())
+	return 0
 }
 
 func (n neighbour) remedy() string {

@@ -51,22 +51,29 @@ func (k *pinned) each(f func(*socket) error) error {
 // at stake: that look finds a member that is stopped, or whose queue is full.
 // Only when we are unpinned can be seen that nothing reaches us any more.
 func (k *pinned) away() error {
-	seen, err := k.prober.look()
+	mine, others, err := k.members()
 	if err != nil {
 		return err
 	}
-	if seen.others == 0 {
+	n := enoughProbes(len(mine), len(mine)+len(others))
+	seen, err := k.prober.look(n)
+	switch {
+	case err != nil && k.l.starved():
+		// It is us who cannot accept, so there is nothing to lose by leaving.
+	case err != nil:
+		return err
+	case seen.others == 0:
 		return errors.New("nobody else is in rotation on the port yet")
 	}
 	if err := k.unpin(); err != nil {
-		return errors.Join(err, k.pin())
+		return err
 	}
 	waitForGracePeriod()
-	if seen, err = k.prober.look(); err == nil && seen.mine > 0 {
-		err = fmt.Errorf("%d of %d new connections still reach this instance: no other member is pinned to each CPU", seen.mine, seen.mine+seen.others)
+	if seen, err = k.prober.look(n); err != nil {
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, k.pin())
+	if seen.mine > 0 {
+		return fmt.Errorf("%d of %d new connections still reach this instance: no other member is pinned to each CPU", seen.mine, seen.mine+seen.others)
 	}
 	k.hasty = true
 	return k.each(func(s *socket) error { return s.setHandshakeRetries(retiringRetries) })
@@ -96,13 +103,21 @@ func (k *pinned) others() (int, error) {
 	return len(others), err
 }
 
-// members splits the group into our sockets and those of others.
+// members splits the group into our sockets and those of others. The kernel
+// prints a page of the table at a time and may leave out a line at the seam when
+// a socket closes just then, so it looks again when one of ours is missing.
 func (k *pinned) members() (mine, others []line, err error) {
-	lines, err := k.table.listeners()
-	if err != nil {
-		return nil, nil, err
+	for range 3 {
+		socks := k.l.sockets()
+		lines, err := k.table.listeners()
+		if err != nil {
+			return nil, nil, err
+		}
+		if mine, others, err = splitGroup(lines, socks); err == nil {
+			return mine, others, nil
+		}
 	}
-	return splitGroup(lines, k.l.sockets())
+	return nil, nil, errNotShown
 }
 
 var errNotShown = errors.New("/proc/self/net does not show our listeners")
@@ -120,7 +135,7 @@ func splitGroup(lines []line, socks []*socket) (mine, others []line, err error) 
 			mine = append(mine, ln)
 		}
 	}
-	if len(mine) == 0 {
+	if len(mine) < len(inodes) || len(mine) == 0 {
 		return nil, nil, errNotShown
 	}
 	for _, ln := range lines {

@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"sync"
@@ -13,10 +14,10 @@ import (
 )
 
 // prober makes short connections to our own address, to see where new ones go.
-// Each is proven to have reached a living service: the prober ends its side at
-// once and waits for the other side to do the same, which the kernel does not do
-// for a connection that nobody has accepted. A member that is stopped, or whose
-// queue is full, or that no longer calls Accept, does not answer.
+// Each is proven to have reached a living service: the prober waits for the other
+// side to end the connection, which the kernel does not do for one that nobody
+// has accepted. A member that is stopped, or whose queue is full, or that no
+// longer calls Accept, does not answer.
 type prober struct {
 	fd   int // one socket, used again and again: it is there when no descriptor is left
 	to   netip.AddrPort
@@ -30,10 +31,13 @@ type prober struct {
 }
 
 const (
-	// probes is how many connections a look makes, on all CPUs together. If half
-	// of the new connections still reached us, 1 look in 65 536 would not see it.
-	probes       = 16
-	probesPerCPU = 2 // at least
+	// probes is how many connections a look makes at least, on all CPUs together,
+	// and probesPerShare how many for each member of the group. If our share of the
+	// new connections, one in n, still reached us, 1 look in 60 000 would not see it:
+	// (1-1/n)^(11n) < e^-11.
+	probes         = 16
+	probesPerShare = 11
+	probesPerCPU   = 4 // at least
 	// patience is how long a living member may take to accept.
 	patience = time.Second
 )
@@ -109,15 +113,21 @@ func (p *prober) end() (mine bool) {
 	return p.hit
 }
 
-// look makes its connections from every CPU that we may run on.
-func (p *prober) look() (seen look, err error) {
+// enoughProbes is how many connections show whether the share of mine in a group
+// of so many sockets reaches them.
+func enoughProbes(mine, group int) int {
+	return max(probes, probesPerShare*((group+mine-1)/mine))
+}
+
+// look makes n connections or more, from every CPU that we may run on.
+func (p *prober) look(n int) (seen look, err error) {
 	p.looking.Lock()
 	defer p.looking.Unlock()
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return seen, err
 	}
-	each := max(probesPerCPU, (probes+len(cpus)-1)/len(cpus))
+	each := max(probesPerCPU, (n+len(cpus)-1)/len(cpus))
 	for _, cpu := range cpus {
 		if err := onCPU(cpu, func() error { return p.lookHere(each, &seen) }); err != nil {
 			return seen, err
@@ -173,14 +183,18 @@ func (p *prober) bind() (netip.AddrPort, error) {
 	return netip.AddrPortFrom(p.from, uint16(port)), nil
 }
 
-// exchange connects, ends our side, and waits for the other side to end.
+// exchange connects and waits for the other side to end. It ends our side first
+// only where the service cannot know a probe: that leaves a TIME_WAIT behind, and
+// for a minute nobody can listen on that port of every address.
 func (p *prober) exchange() error {
 	deadline := time.Now().Add(patience)
 	if err := connect(p.fd, p.to, deadline); err != nil {
 		return fmt.Errorf("probe %v: %w", p.to, err)
 	}
-	if err := unix.Shutdown(p.fd, unix.SHUT_WR); err != nil {
-		return fmt.Errorf("probe %v: %w", p.to, os.NewSyscallError("shutdown", err))
+	if p.from != probeSource {
+		if err := unix.Shutdown(p.fd, unix.SHUT_WR); err != nil {
+			return fmt.Errorf("probe %v: %w", p.to, os.NewSyscallError("shutdown", err))
+		}
 	}
 	if err := await(p.fd, unix.POLLIN, deadline); err != nil {
 		return fmt.Errorf("probe %v: %w", p.to, err)
@@ -235,5 +249,9 @@ func sockaddr(ap netip.AddrPort) unix.Sockaddr {
 	if ap.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())}
 	}
-	return &unix.SockaddrInet6{Addr: ap.Addr().As16(), Port: int(ap.Port())}
+	zone := 0
+	if link, err := net.InterfaceByName(ap.Addr().Zone()); err == nil {
+		zone = link.Index
+	}
+	return &unix.SockaddrInet6{Addr: ap.Addr().As16(), Port: int(ap.Port()), ZoneId: uint32(zone)}
 }

@@ -1,0 +1,41 @@
+package overlap
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// BenchmarkIdleHandover is how long an instance without connections takes to get
+// ready, and to leave to a successor, as real processes do: medians, in
+// milliseconds. Of steered-ms one membarrier(2) is the larger part; see
+// BenchmarkGracePeriod in internal/listen.
+func BenchmarkIdleHandover(b *testing.B) {
+	var ready, steered, exited []float64
+	current := start(b, "serve", config{Release: "v1"})
+	for b.Loop() {
+		began := time.Now()
+		next := start(b, "serve", config{Release: "v2", Addr: current.addr})
+		ready = append(ready, ms(time.Since(began)))
+
+		began = time.Now()
+		current.retire()
+		v := current.verdict()
+		exited = append(exited, ms(time.Since(began)))
+		steered = append(steered, ms(v.Phases[PhaseSteer]))
+		if !v.Lossless {
+			b.Fatalf("verdict: %+v", v)
+		}
+		current = next
+	}
+	b.ReportMetric(median(ready), "ready-ms")
+	b.ReportMetric(median(steered), "steered-ms")
+	b.ReportMetric(median(exited), "exit-ms")
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
