@@ -103,7 +103,7 @@ type load struct {
 	seen     map[string]chan struct{} // closed when a release has answered
 }
 
-const loadClients = 12
+const loadClients = 32
 
 func send(t testing.TB, addr string) *load {
 	l := &load{addr: addr, stop: make(chan struct{}), answered: make(map[string]int), seen: make(map[string]chan struct{})}

@@ -56,7 +56,7 @@ func TestTheLastOneStopsInOrder(t *testing.T) {
 	if v.Successor || v.Cut+v.Late+v.Abandoned > 0 {
 		t.Errorf("verdict: %+v", v)
 	}
-	if linger := v.Phases[PhaseLinger]; linger > 30*time.Second {
+	if linger := v.Phases[PhaseLinger]; linger > 5*time.Second {
 		t.Errorf("without a successor there is nobody to linger for, but it took %v", linger)
 	}
 	if _, err := ask(v1.addr, "/", "x"); !errors.Is(err, syscall.ECONNREFUSED) {

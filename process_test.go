@@ -40,6 +40,7 @@ type config struct {
 	Plain          bool
 	HideProc       bool // as in a sandbox without /proc
 	CrashOnServing bool
+	WarmUp         bool // it listens, and does not accept before it is told to
 }
 
 // event is what a process tells the test, a line each.
@@ -149,7 +150,15 @@ func serveRole(c config) error {
 	test := listenToTest()
 	go func() { <-test.channel("take back"); inst.TakeBack() }()
 	defer handleSignals(inst)()
-	return inst.Serve(&http.Server{Addr: c.Addr, Handler: service(c.Release, test)})
+	srv := &http.Server{Addr: c.Addr, Handler: service(c.Release, test)}
+	if c.WarmUp {
+		srv.BaseContext = func(ln net.Listener) context.Context {
+			tell(event{PID: os.Getpid(), State: "listening", Addr: fmt.Sprint([]net.Addr{ln.Addr()})})
+			<-test.channel("accept")
+			return context.Background()
+		}
+	}
+	return inst.Serve(srv)
 }
 
 func listenRole(c config) error {

@@ -19,15 +19,15 @@ type Conn struct {
 	word     atomic.Uint64
 	requests atomic.Int64
 	late     atomic.Bool
-	midway   atomic.Bool // closed in the middle of a request
+	midway   atomic.Bool // closed in the middle of a request, or hijacked
 
 	prev, next *Conn // guarded by conns.mu
 }
 
 // state is what a connection is doing.
 //
-//	fresh ──> reading ──> active ──> idle ──> reading …
-//	                         └─────> hijacked
+//	fresh ──> reading ──> whole ──> active ──> idle ──> reading …
+//	                                   └─────> hijacked
 //	fresh, reading, idle ──> halfClosed    by Linger, when nothing came for long
 //	any ──> flushing ──> closed            by Close while retiring
 //	any ──> closed                         by Close otherwise
@@ -36,14 +36,15 @@ type state uint64
 const (
 	fresh      state = iota // accepted, no byte read
 	reading                 // bytes of a request have been read, not all of its header
-	active                  // a request is being answered
+	whole                   // the header has been read; on HTTP/2, streams are open
+	active                  // a handler has the request
 	idle                    // between two requests
 	hijacked                // in the hands of a handler
 	halfClosed              // we have ended our side of an idle connection
 	flushing                // closed by the server; waiting until the peer has everything
 	closed
 
-	stateBits = 3
+	stateBits = 4
 )
 
 // word packs a state with the time, which only a retirement needs to know.
@@ -67,16 +68,31 @@ func (s state) mayBecome(to state) bool {
 	return s != to && (s < halfClosed || to > s)
 }
 
-// enter follows what net/http says of the connection.
+// enter follows what net/http says of the connection. That a request has been read
+// after we have ended our side means that it came too late.
 func (c *Conn) enter(to http.ConnState) {
 	switch to {
 	case http.StateActive:
-		c.move(active)
+		if from, _ := c.move(whole); from == halfClosed || from == flushing {
+			c.noteLate()
+		}
 	case http.StateIdle:
 		c.move(idle)
 	case http.StateHijacked:
+		c.midway.Store(true) // what comes is the handler's, also right after Close
 		c.move(hijacked)
 	}
+}
+
+// begin notes that a handler is about to run. Of a pipelined request net/http has
+// not said that it was read, so this is the first we hear of it. It says false when
+// nobody would get the answer, because we have ended our side.
+func (c *Conn) begin() bool {
+	from, moved := c.move(active)
+	if !moved && from >= halfClosed {
+		c.noteLate()
+	}
+	return moved || from == active
 }
 
 // move enters a state if it may follow the present one, which it returns.
@@ -108,24 +124,40 @@ func (c *Conn) swap(word uint64, to state) bool {
 // side cannot be answered: they are counted as late, and the server is told that
 // the connection has ended.
 func (c *Conn) Read(p []byte) (int, error) {
-	if s, _ := split(c.word.Load()); s == halfClosed {
-		return 0, io.EOF
+	if err := c.over(); err != nil {
+		return 0, err
 	}
 	n, err := c.TCPConn.Read(p)
-	if n > 0 && !c.heard() {
+	if n > 0 && !c.heard(p[:n]) {
 		return 0, io.EOF
+	}
+	if err != nil && c.over() != nil {
+		err = c.over() // and not the deadline by which flush or Linger woke us
 	}
 	return n, err
 }
 
-func (c *Conn) heard() (inTime bool) {
+// over is the error of a Read that can get no more, or nil.
+func (c *Conn) over() error {
+	switch s, _ := split(c.word.Load()); {
+	case s < halfClosed:
+		return nil
+	case s == halfClosed:
+		return io.EOF
+	default:
+		return net.ErrClosed
+	}
+}
+
+// heard notes what has been read. It says false when it cannot be answered.
+func (c *Conn) heard(what []byte) (inTime bool) {
 	for {
 		word := c.word.Load()
-		switch from, _ := split(word); from {
-		case active, hijacked:
+		switch s, _ := split(word); {
+		case s == whole || s == active || s == hijacked:
 			return true
-		case halfClosed, flushing, closed:
-			c.noteLate()
+		case s >= halfClosed:
+			c.noteBytes(what)
 			return false
 		}
 		if c.swap(word, reading) {
@@ -134,10 +166,27 @@ func (c *Conn) heard() (inTime bool) {
 	}
 }
 
+// noteBytes counts bytes that came after we had ended our side, as one late request.
+func (c *Conn) noteBytes(what []byte) {
+	if !farewell(what) {
+		c.noteLate()
+	}
+}
+
+// farewell says whether these bytes are only a TLS client that ends its side: a
+// close_notify alert. In TLS 1.3 it looks like data, of a length that no request has.
+func farewell(b []byte) bool {
+	const alert, data, alertLen = 21, 23, 2 + 1 + 16
+	return len(b) >= 5 && (b[0] == alert || b[0] == data && b[3] == 0 && b[4] == alertLen)
+}
+
 // noteLate counts a request that came too late, once for each connection. What
 // comes after a connection was closed in the middle of a request may be the rest
 // of that request, and is not counted.
 func (c *Conn) noteLate() {
+	if s, _ := split(c.word.Load()); s == closed {
+		return // cut, and counted as such, or closed before the retirement
+	}
 	if !c.midway.Load() && !c.late.Swap(true) {
 		c.conns.late.Add(1)
 	}
@@ -150,11 +199,23 @@ func (c *Conn) Close() error {
 		return c.end()
 	}
 	from, moved := c.move(flushing)
-	if moved {
-		c.midway.Store(from == active || from == hijacked)
-		go c.flush()
+	if !moved {
+		return nil
 	}
+	if from == whole && c.conns.lingered.Load() {
+		c.noteLate() // thrown away by Shutdown: no handler had it (golang/go#75591)
+	}
+	if from == whole || from == active {
+		c.midway.Store(true)
+	}
+	go c.flush()
 	return nil
+}
+
+// gone says whether the connection is no longer the server's to answer on.
+func (c *Conn) gone() bool {
+	s, _ := split(c.word.Load())
+	return s >= hijacked
 }
 
 // end closes the socket.

@@ -28,7 +28,9 @@ type Conns struct {
 	retired atomic.Int64 // the stamp of Retire; 0: not retiring
 	live    atomic.Int64 // connections that Linger waits for
 	late    atomic.Int64
-	cut     atomic.Bool
+
+	lingered atomic.Bool // Linger has returned: Shutdown may throw away requests
+	cut      atomic.Bool
 
 	mu       sync.Mutex
 	head     *Conn
@@ -96,11 +98,11 @@ type connKey struct{}
 
 func connContext(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
 	return func(ctx context.Context, nc net.Conn) context.Context {
-		if c := unwrap(nc); c != nil {
-			ctx = context.WithValue(ctx, connKey{}, c)
-		}
 		if next != nil {
 			ctx = next(ctx, nc)
+		}
+		if c := unwrap(nc); c != nil {
+			ctx = context.WithValue(ctx, connKey{}, c)
 		}
 		return ctx
 	}
@@ -116,15 +118,17 @@ func (cs *Conns) handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connKey{}).(*Conn)
-		if c != nil {
-			c.enter(http.StateActive) // net/http does not say so of a pipelined request
+		// On HTTP/2 a handler may begin after the last stream has ended: there
+		// only net/http knows.
+		if c != nil && r.ProtoMajor == 1 && !c.begin() {
+			panic(http.ErrAbortHandler)
 		}
 		// On HTTP/2 the header would start net/http's GOAWAY, which loses streams.
 		if cs.retired.Load() != 0 && r.ProtoMajor == 1 && r.Header["Upgrade"] == nil {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
-		if c != nil {
+		if c != nil && !c.gone() {
 			c.requests.Add(1)
 		}
 	})
@@ -137,6 +141,14 @@ func (cs *Conns) add(tcp *net.TCPConn) *Conn {
 	c := &Conn{TCPConn: tcp, conns: cs}
 	c.word.Store(cs.word(fresh))
 	cs.live.Add(1)
+	cs.link(c)
+	if cs.cut.Load() {
+		c.end()
+	}
+	return c
+}
+
+func (cs *Conns) link(c *Conn) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c.next = cs.head
@@ -144,7 +156,6 @@ func (cs *Conns) add(tcp *net.TCPConn) *Conn {
 		cs.head.prev = c
 	}
 	cs.head = c
-	return c
 }
 
 func (cs *Conns) remove(c *Conn) {
@@ -194,7 +205,7 @@ func (cs *Conns) Count() (n Count) {
 		switch state, _ := split(c.word.Load()); state {
 		case fresh, reading:
 			n.Fresh++
-		case active:
+		case whole, active:
 			n.Active++
 		case idle:
 			n.Idle++
@@ -208,7 +219,7 @@ func (cs *Conns) Count() (n Count) {
 }
 
 // Requests returns how many requests were answered. A handler that panicked has
-// not answered.
+// not answered, and one that hijacked its connection is no longer our business.
 func (cs *Conns) Requests() int64 {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

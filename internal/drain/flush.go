@@ -50,7 +50,7 @@ func (c *Conn) readOn(d time.Duration) (ended bool, err error) {
 		n, err := c.TCPConn.Read(buf[:])
 		switch {
 		case n > 0:
-			c.noteLate()
+			c.noteBytes(buf[:n])
 		case errors.Is(err, io.EOF):
 			return true, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -99,9 +99,9 @@ func (cs *Conns) Cut() (busy int, unacknowledged int64) {
 	cs.each(func(c *Conn) { left = append(left, c) })
 	for _, c := range left {
 		switch s, _ := split(c.word.Load()); s {
-		case reading, active, hijacked:
+		case reading, whole, active, hijacked:
 			busy++
-		case flushing:
+		case idle, halfClosed, flushing:
 			unacknowledged += c.unacknowledged()
 		}
 		c.end()

@@ -8,12 +8,19 @@ import (
 // minTick bounds how often Linger looks at the connections.
 const minTick = 5 * time.Millisecond
 
+// patience is the least time between two parts of a header: also where nothing
+// lingers, a request that has begun to arrive is waited for.
+const patience = time.Second
+
 // Retire begins the end: from now on HTTP/1 clients are asked to close, and the
 // clock of each connection runs.
 func (cs *Conns) Retire() { cs.retired.CompareAndSwap(0, cs.now()) }
 
 // Resume takes Retire back.
-func (cs *Conns) Resume() { cs.retired.Store(0) }
+func (cs *Conns) Resume() {
+	cs.lingered.Store(false)
+	cs.retired.Store(0)
+}
 
 // Linger returns when no connection is left that net/http's Shutdown could
 // surprise, or when ctx ends. A connection that has been new or idle for timeout,
@@ -23,6 +30,7 @@ func (cs *Conns) Resume() { cs.retired.Store(0) }
 //
 // Every accepted connection must be in the server's hands before.
 func (cs *Conns) Linger(ctx context.Context, timeout time.Duration) error {
+	defer cs.lingered.Store(true)
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for cs.live.Load() > 0 {
@@ -49,6 +57,9 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 			return
 		}
 		left := timeout - time.Duration(now-max(since, retired))
+		if s == reading {
+			left += max(0, patience-timeout)
+		}
 		if left > 0 {
 			next = min(next, left)
 			return
