@@ -26,6 +26,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -225,4 +226,49 @@ func TestAConnectionThatComesAfterCutIsCutToo(t *testing.T) {
 	dial(t, s.addr).atEnd()
 	s.flushed(t)
 	equal(t, "count", s.Count(), Count{})
+}
+
+// The clock of an idle connection has run out, but the client is still downloading
+// the last response. It gets all its time once it has that.
+func TestAConnectionThatStillDownloadsIsNotClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lingering{Conns: New()}
+		tcp, peer := tcpPair(t)
+		c := l.add(tcp)
+		c.enter(http.StateActive)
+		unread := fill(t, tcp)
+		c.enter(http.StateIdle)
+		l.Retire()
+		l.linger(t, time.Hour)
+		defer l.over()
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		equal(t, "state while the peer has not got everything", c.state(), idle)
+
+		_, err := io.CopyN(io.Discard, peer, int64(unread))
+		must(t, err)
+		eventually(t, "everything is acknowledged", func() bool { return outstanding(tcp) == 0 })
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if s := c.state(); s != halfClosed {
+			t.Errorf("state when it has been idle for long: %v", s)
+		}
+	})
+}
+
+// fill writes to a connection until its peer, who does not read, has no room.
+func fill(t *testing.T, tcp *net.TCPConn) (n int) {
+	t.Helper()
+	raw, err := tcp.SyscallConn()
+	must(t, err)
+	must(t, raw.Write(func(fd uintptr) bool {
+		for {
+			m, err := syscall.Write(int(fd), make([]byte, 64<<10))
+			if err != nil {
+				return true // no room
+			}
+			n += m
+		}
+	}))
+	return n
 }

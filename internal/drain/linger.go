@@ -71,14 +71,22 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 
 // halfClose ends our side of a connection on which nothing has happened since
 // word was read. A request that is here already, but that the server has not had
-// the time to read, keeps it open. The server wakes up, sees the end and closes;
-// flush reads on.
+// the time to read, keeps it open; a response that the client is still downloading
+// starts its clock again. The server wakes up, sees the end and closes; flush reads
+// on.
 func (c *Conn) halfClose(word uint64) {
-	if arrived(c.TCPConn) || !c.swap(word, halfClosed) {
+	if arrived(c.TCPConn) {
 		return
 	}
-	c.CloseWrite()
-	c.SetReadDeadline(longAgo)
+	if outstanding(c.TCPConn) > 0 {
+		s, _ := split(word)
+		c.swap(word, s)
+		return
+	}
+	if c.swap(word, halfClosed) {
+		c.CloseWrite()
+		c.SetReadDeadline(longAgo)
+	}
 }
 
 var longAgo = time.Unix(1, 0)

@@ -9,6 +9,8 @@
 //   - the clock closes what is active, or hijacked:
 //     TestAConnectionInUseIsNotClosedByTheClock
 //   - halfClose does not ask what has arrived: TestARequestThatHasArrivedIsNotClosedOn
+//   - halfClose does not ask what is outstanding:
+//     TestAConnectionThatStillDownloadsIsNotClosed (flush_linux_test.go)
 //   - halfClose does not compare with the word that was seen:
 //     TestAConnectionThatIsUsedMeanwhileIsNotClosed
 //   - hijacked is live; a swap does not wake Linger:
