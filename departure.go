@@ -110,6 +110,8 @@ func (d *departure) steer(ctx context.Context) error {
 				return d.takeBack()
 			case <-giveUp.Done():
 				d.verdict.Successor = false
+				d.verdict.deserted = !errors.Is(reason, listen.ErrAlone)
+				d.life.notice("leaving without a successor, for the deadline is near: %v", reason)
 				return nil
 			}
 		}
@@ -134,6 +136,7 @@ func (d *departure) trySteer() error {
 	d.verdict.Reason = ""
 	if alone > 0 {
 		d.verdict.Reason = listen.ErrAlone.Error()
+		d.life.notice("this is a stop, not a handover: %v, and new connections to it will be refused", listen.ErrAlone)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package overlap
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -11,10 +12,13 @@ import (
 // ListenAndServe serves handler on addr until SIGTERM or SIGINT, then retires. It
 // takes the place of http.ListenAndServe. It handles SIGTERM and SIGINT (retire; a
 // second SIGINT cuts, a second SIGTERM changes nothing) and SIGUSR2 (cut), and no
-// other signal. It returns what [Instance.Serve] returns: nil when the instance has
-// retired.
+// other signal. Notices and the verdict go to slog's default logger. It returns what
+// [Instance.Serve] returns: nil when the instance has retired.
 func ListenAndServe(addr string, handler http.Handler) error {
-	inst := New(Options{})
+	inst := New(Options{
+		OnNotice:  func(text string) { slog.Warn(text) },
+		OnVerdict: func(v Verdict) { slog.Info("retired", slog.Any("verdict", v)) },
+	})
 	defer handleSignals(inst)()
 	return inst.Serve(&http.Server{Addr: addr, Handler: handler})
 }

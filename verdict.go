@@ -2,7 +2,9 @@ package overlap
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -13,7 +15,7 @@ var ErrCut = errors.New("overlap: connections were cut")
 // Verdict is what a retirement did, in numbers.
 type Verdict struct {
 	Release   string `json:"release,omitempty"`
-	Lossless  bool   `json:"lossless"`         // every count that means a loss is 0, and the tier can tell
+	Lossless  bool   `json:"lossless"`         // every count that means a loss is 0, the tier can tell, and nobody was left to whom connections go in vain
 	Retired   bool   `json:"retired"`          // false: the user's own Shutdown or Close ended it, or it was plain
 	Successor bool   `json:"successor"`        // somebody else held the port when we left it
 	Tier      Tier   `json:"tier"`             // what the kernel offered
@@ -26,7 +28,9 @@ type Verdict struct {
 	Cut            int   `json:"cut"`            // connections that were busy at the deadline: a loss
 	Unacknowledged int64 `json:"unacknowledged"` // response bytes that the peer had not acknowledged at the deadline: a loss
 
-	Phases map[Phase]time.Duration `json:"phases"` // how long each phase took; absent: it was skipped
+	Phases map[Phase]time.Duration `json:"phases"` // how long each phase took, in nanoseconds in JSON; absent: it was skipped
+
+	deserted bool // others listen on the port, and none of them accepts
 }
 
 // LogValue makes a verdict one flat group of attributes in slog.
@@ -58,9 +62,27 @@ func (v Verdict) LogValue() slog.Value {
 
 // judge says whether the retirement was lossless, and why it was not.
 func (v *Verdict) judge() {
-	lost := v.Abandoned + v.Late + v.Cut
-	v.Lossless = v.Retired && v.Tier.Lossless && lost == 0 && v.Unacknowledged == 0
-	if v.Reason == "" && !v.Tier.Lossless {
-		v.Reason = v.Tier.Why
+	var losses []string
+	for _, l := range []struct {
+		n    int64
+		what string
+	}{
+		{int64(v.Abandoned), "connections were still held by the kernel when the listener closed"},
+		{int64(v.Late), "requests crossed the close of an idle connection"},
+		{int64(v.Cut), "connections were busy when they were cut"},
+		{v.Unacknowledged, "bytes of responses were not acknowledged in time"},
+	} {
+		if l.n > 0 {
+			losses = append(losses, fmt.Sprintf("%d %s", l.n, l.what))
+		}
 	}
+	if !v.Tier.Lossless && v.Tier.Why != "" {
+		losses = append(losses, v.Tier.Why)
+	}
+	if v.Reason != "" {
+		losses = append(losses, v.Reason)
+	}
+	v.Lossless = v.Retired && v.Tier.Lossless && !v.deserted &&
+		v.Abandoned+v.Late+v.Cut == 0 && v.Unacknowledged == 0
+	v.Reason = strings.Join(losses, "; ")
 }

@@ -207,6 +207,9 @@ func (c *config) validateTimeouts() error {
 			return c.wrong(t.key, "%v is negative", t.value)
 		}
 	}
+	if c.DrainTimeout == 0 {
+		return c.wrong("drain-timeout", "0s leaves no time to retire in")
+	}
 	if c.FinishTimeout >= c.DrainTimeout {
 		return c.wrong("finish-timeout", "%v must be shorter than drain-timeout, which it is a part of: %v (%s)",
 			c.FinishTimeout, c.DrainTimeout, c.from("drain-timeout"))

@@ -19,11 +19,11 @@ var exits = []struct {
 	code  int
 	means string
 }{
-	{exitDrained, "drained: nothing was cut"},
+	{exitDrained, "drained: nothing was cut; the verdict says whether anything was late"},
 	{exitFailed, "could not start, or could not serve"},
 	{exitUsage, "usage: a flag or a verb is unknown, or a flag has a bad value"},
 	{exitCut, "something was cut, at the deadline or by USR2 or a second INT"},
-	{exitConfig, "configuration: a key, in whatever it was set, is unknown or bad"},
+	{exitConfig, "configuration: the file has an unknown key, or a key has a bad value"},
 }
 
 type (

@@ -121,7 +121,7 @@ func (s *service) onNotice(text string) { s.log.Warn("notice", slog.String("text
 
 func (s *service) onVerdict(v overlap.Verdict) {
 	level := slog.LevelInfo
-	if !v.Lossless {
+	if !v.Lossless || !v.Successor {
 		level = slog.LevelWarn
 	}
 	s.log.Log(context.Background(), level, "verdict", slog.Any("", v))

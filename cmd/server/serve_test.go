@@ -49,12 +49,12 @@ func TestServingSaysWhereAndWhatItCanPromise(t *testing.T) {
 
 func TestVerdictIsOneFlatLine(t *testing.T) {
 	for _, test := range []struct {
-		lossless bool
-		level    string
-	}{{true, "INFO"}, {false, "WARN"}} {
+		lossless, successor bool
+		level               string
+	}{{true, true, "INFO"}, {false, true, "WARN"}, {true, false, "WARN"}} {
 		log := logged(config{Release: "v1"}, func(o overlap.Options) {
 			o.OnVerdict(overlap.Verdict{
-				Release: "v1", Lossless: test.lossless, Requests: 7,
+				Release: "v1", Lossless: test.lossless, Successor: test.successor, Requests: 7,
 				Phases: map[overlap.Phase]time.Duration{overlap.PhaseSettle: 1500 * time.Millisecond},
 			})
 		})

@@ -162,14 +162,14 @@ func TestAnAddressThatOverlapsInsteadOfSharingIsRefused(t *testing.T) {
 		ours, oursAt     string
 		named            string // how the error names theirs; empty: no error
 	}{
-		{name: "dual stack, then every IPv4", theirs: "tcp", theirsAt: "[::]:", ours: "tcp4", oursAt: "0.0.0.0:", named: "[::]:PORT of"},
-		{name: "every IPv4, then one", theirs: "tcp4", theirsAt: "0.0.0.0:", ours: "tcp4", oursAt: "127.0.0.1:", named: "0.0.0.0:PORT of"},
-		{name: "one IPv4, then every", theirs: "tcp4", theirsAt: "127.0.0.1:", ours: "tcp4", oursAt: "0.0.0.0:", named: "127.0.0.1:PORT of"},
-		{name: "one IPv4, then dual stack", theirs: "tcp4", theirsAt: "127.0.0.1:", ours: "tcp", oursAt: ":", named: "127.0.0.1:PORT of"},
-		{name: "dual stack, then every IPv6", theirs: "tcp", theirsAt: "[::]:", ours: "tcp6", oursAt: "[::]:", named: "[::]:PORT of"},
-		{name: "every IPv6, then dual stack", theirs: "tcp6", theirsAt: "[::]:", ours: "tcp", oursAt: ":", named: "[::]:PORT (IPv6 only) of"},
-		{name: "every IPv6, then one", theirs: "tcp6", theirsAt: "[::]:", ours: "tcp6", oursAt: "[::1]:", named: "[::]:PORT (IPv6 only) of"},
-		{name: "on an interface", theirs: "tcp4", theirsAt: "0.0.0.0:", with: []control{onLoopback}, ours: "tcp4", oursAt: "0.0.0.0:", named: "0.0.0.0:PORT (on interface 1) of"},
+		{name: "dual stack, then every IPv4", theirs: "tcp", theirsAt: "[::]:", ours: "tcp4", oursAt: "0.0.0.0:", named: "[::]:PORT (IPv4 and IPv6),"},
+		{name: "every IPv4, then one", theirs: "tcp4", theirsAt: "0.0.0.0:", ours: "tcp4", oursAt: "127.0.0.1:", named: "0.0.0.0:PORT,"},
+		{name: "one IPv4, then every", theirs: "tcp4", theirsAt: "127.0.0.1:", ours: "tcp4", oursAt: "0.0.0.0:", named: "127.0.0.1:PORT,"},
+		{name: "one IPv4, then dual stack", theirs: "tcp4", theirsAt: "127.0.0.1:", ours: "tcp", oursAt: ":", named: "127.0.0.1:PORT,"},
+		{name: "dual stack, then every IPv6", theirs: "tcp", theirsAt: "[::]:", ours: "tcp6", oursAt: "[::]:", named: "[::]:PORT (IPv4 and IPv6),"},
+		{name: "every IPv6, then dual stack", theirs: "tcp6", theirsAt: "[::]:", ours: "tcp", oursAt: ":", named: "[::]:PORT (IPv6 only),"},
+		{name: "every IPv6, then one", theirs: "tcp6", theirsAt: "[::]:", ours: "tcp6", oursAt: "[::1]:", named: "[::]:PORT (IPv6 only),"},
+		{name: "on an interface", theirs: "tcp4", theirsAt: "0.0.0.0:", with: []control{onLoopback}, ours: "tcp4", oursAt: "0.0.0.0:", named: "0.0.0.0:PORT (on interface 1),"},
 		{name: "IPv4 beside IPv6 only", theirs: "tcp6", theirsAt: "[::]:", ours: "tcp4", oursAt: "0.0.0.0:"},
 		{name: "IPv6 only beside IPv4", theirs: "tcp4", theirsAt: "0.0.0.0:", ours: "tcp6", oursAt: "[::]:"},
 		{name: "two addresses", theirs: "tcp4", theirsAt: "127.0.0.1:", ours: "tcp4", oursAt: "127.0.0.2:"},
@@ -196,7 +196,7 @@ func TestAnAddressThatOverlapsInsteadOfSharingIsRefused(t *testing.T) {
 			if !errors.Is(err, ErrMismatch) {
 				t.Fatalf("got %v, want ErrMismatch", err)
 			}
-			if want := strings.ReplaceAll(c.named, "PORT", port) + " " + me(t); !strings.Contains(err.Error(), want) {
+			if want := me(t) + " listens on " + strings.ReplaceAll(c.named, "PORT", port); !strings.Contains(err.Error(), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}
 			l, err = Listen(t.Context(), c.ours, c.oursAt+port, Config{AllowMismatch: true})

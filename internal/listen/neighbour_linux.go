@@ -102,8 +102,8 @@ func tupleOf(network, address string, c syscall.RawConn) (t tuple, err error) {
 func (t tuple) checkNeighbours() error {
 	for _, n := range t.neighbours(func(ln line) bool { return ln.listening }) {
 		if n.uid == strconv.Itoa(os.Geteuid()) && n.tuple != t {
-			return fmt.Errorf("%w: %v of %s. Listen on exactly the same address and family as it does, or stop it first",
-				ErrMismatch, n.tuple, n.holder)
+			return fmt.Errorf("%w: %s listens on %v, this would listen on %v. Give both the same address, or stop the other first",
+				ErrMismatch, n.holder, n.tuple, t)
 		}
 	}
 	return nil
@@ -112,8 +112,11 @@ func (t tuple) checkNeighbours() error {
 // String writes the tuple as an address with what else decides.
 func (t tuple) String() string {
 	text := t.local.String()
-	if t.v6only {
+	switch _, too4 := t.v4(); {
+	case t.v6only:
 		text += " (IPv6 only)"
+	case too4 && t.local.Addr().Is6():
+		text += " (IPv4 and IPv6)"
 	}
 	if t.device != 0 {
 		text += fmt.Sprintf(" (on interface %d)", t.device)
