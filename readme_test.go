@@ -53,7 +53,7 @@ func TestTheCommandsOfTheREADMEDoWhatItSays(t *testing.T) {
 
 func TestTheTakeoverByHandOfTheREADME(t *testing.T) {
 	parts := blocks(t, "sh", "By hand")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		t.Fatalf("the blocks are %q", parts)
 	}
 	bin := filepath.Join(t.TempDir(), "server")
@@ -61,7 +61,7 @@ func TestTheTakeoverByHandOfTheREADME(t *testing.T) {
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", freeAddr(t))
 	script = strings.ReplaceAll(script, "-o server", "-o "+bin)
 	script = strings.ReplaceAll(script, "./server", bin)
-	out, err := shell(t, "set -e\ntrap 'kill -9 $v1 $v2 2>/dev/null || true' ERR\n"+script)
+	out, err := shell(t, "set -e\ntrap 'kill -9 $v1 $v2 $v3 $v4 $bench 2>/dev/null || true' ERR\n"+script)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -77,6 +77,9 @@ func TestTheTakeoverByHandOfTheREADME(t *testing.T) {
 	}
 	if !strings.Contains(said[2], `"lossless":true`) {
 		t.Errorf("there is no lossless verdict:\n%s", said[2])
+	}
+	if !regexp.MustCompile(`PASS: 0 of \d+ requests lost in 1 upgrade\n`).MatchString(said[3]) {
+		t.Errorf("the upgrade under load:\n%s", said[3])
 	}
 }
 

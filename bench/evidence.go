@@ -59,7 +59,7 @@ func seenHandovers(records []record) []handover {
 	var seen []handover
 	for i := 1; i < len(names); i++ {
 		from, to := names[i-1], names[i]
-		seen = append(seen, handover{from, to, first[to], first[to], last[from]})
+		seen = append(seen, handover{from, to, first[to], last[from], last[from]})
 	}
 	return seen
 }

@@ -119,18 +119,16 @@ func copyFile(to, from string) error {
 }
 
 // freeAddr replaces port 0 by one that is free, since all releases must listen
-// on the same.
+// on the same. A port that was asked for must be free too: the releases would
+// share it with whoever listens there.
 func freeAddr(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", fmt.Errorf("read --addr: %w", err)
 	}
-	if port != "0" {
-		return addr, nil
-	}
-	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+		return "", fmt.Errorf("find a free port: %w (--url drives a service that is running)", err)
 	}
 	defer ln.Close()
 	return ln.Addr().String(), nil

@@ -123,6 +123,8 @@ func verdictLine(r report) string {
 	}
 	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.lost(), r.Sent, plural(len(r.Handovers), "upgrade"))
 	switch {
+	case len(r.Handovers) == 0:
+		return line + ": nothing is proven"
 	case len(r.Disagreements) == 0:
 		return line
 	case !r.Judged:

@@ -158,7 +158,7 @@ func TestAPlainRetirementsVerdictIsShownAndNotJudged(t *testing.T) {
 
 func TestHandoversAreSeenWhereNobodyTellsOfThem(t *testing.T) {
 	seen := seenHandovers(oneUpgrade().records)
-	want := handover{"v1", "v2", 3502 * time.Millisecond, 3502 * time.Millisecond, 3501 * time.Millisecond}
+	want := handover{"v1", "v2", 3502 * time.Millisecond, 3501 * time.Millisecond, 3501 * time.Millisecond}
 	if len(seen) != 1 || seen[0] != want {
 		t.Errorf("saw %v, should see %v", seen, want)
 	}

@@ -28,7 +28,7 @@ func visit(ctx context.Context, c config, text io.Writer) (evidence, error) {
 	sent, records := load.stop()
 	return evidence{
 		sent: sent, records: records, judged: true,
-		handovers: seenHandovers(records), moment: "the first answer of the next release",
+		handovers: seenHandovers(records), moment: "the last answer of the release before",
 	}, nil
 }
 
