@@ -3,7 +3,10 @@ package overlap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/ba995850/overlap/internal/listen"
@@ -15,8 +18,8 @@ const (
 	// stopTime is kept of the deadline, beside FinishTimeout, for an instance that
 	// has waited for a successor in vain.
 	stopTime = time.Second
-	// stopSettle is how long an instance without a successor accepts on: the kernel
-	// has nobody else to give new connections to, so there is no end to wait for.
+	// stopSettle is how long a port without a successor accepts on: the kernel has
+	// nobody else to give new connections to, so there is no end to wait for.
 	stopSettle = 100 * time.Millisecond
 	// retryEvery is how long an instance that found no successor serves on before
 	// it looks again, on the average: two that retire at once must not go in step.
@@ -25,6 +28,8 @@ const (
 
 // port is a listener that can leave its group: *listen.Listener.
 type port interface {
+	Addr() net.Addr
+	Accepted() int
 	Join() error
 	Steer() error
 	Alone() bool
@@ -36,11 +41,11 @@ type port interface {
 // departure is how listeners leave their groups: steer, settle, close.
 type departure struct {
 	ports   []port
+	steered []port // those of them that somebody took over
 	opts    *Options
 	life    *life
 	verdict Verdict
 	began   time.Time
-	bereft  bool // somebody took over, and does not do so any more
 	undo    <-chan struct{}
 	told    func() // connections may be told from here on
 	untold  func() // that was taken back
@@ -54,27 +59,44 @@ func portsOf(lns []*listen.Listener) []port {
 	return ports
 }
 
-// leave runs the three phases. It returns errTakenBack when the listeners are in
-// the rotation again; otherwise they are closed, in time for ctx's end.
+// leave runs the three phases. Where nobody takes over it serves on and tries
+// again, until the deadline leaves just time for a stop. It returns errTakenBack
+// when the ports are in the rotation again, and net.ErrClosed when somebody else
+// has closed them; otherwise they have left.
 func (d *departure) leave(ctx context.Context) error {
+	giveUp, stop := context.WithDeadline(ctx, d.began.Add(d.opts.DrainTimeout-d.opts.FinishTimeout-stopTime))
+	defer stop()
 	for {
-		if err := d.steer(ctx); err != nil {
-			return err
+		reason := d.try(ctx)
+		switch {
+		case reason == nil && d.undone():
+			return d.takeBack()
+		case reason == nil:
+			return d.close(ctx)
+		case errors.Is(reason, net.ErrClosed):
+			return reason
 		}
-		d.told()
-		settled, err := d.settle(ctx)
-		if err != nil {
-			return err
+		d.waiting(reason)
+		if err := d.pause(giveUp); errors.Is(err, errTakenBack) {
+			return d.takeBack()
+		} else if err != nil {
+			d.desert(reason)
+			return d.close(ctx)
 		}
-		if settled {
-			break
-		}
-		// Serve on, look again.
-		d.bereft = true
-		d.untold()
-		d.join()
 	}
-	return d.close(ctx)
+}
+
+// try steers and settles. After an error the ports are in the rotation again.
+func (d *departure) try(ctx context.Context) error {
+	if err := d.timed(PhaseSteer, d.steer); err != nil {
+		return err
+	}
+	d.told()
+	if err := d.timed(PhaseSettle, func() error { return d.settle(ctx) }); err != nil {
+		d.untold()
+		return errors.Join(err, d.join(d.ports))
+	}
+	return nil
 }
 
 // timed runs one phase and adds what it took to the verdict.
@@ -89,117 +111,122 @@ func (d *departure) timed(p Phase, f func() error) error {
 	return err
 }
 
-// steer makes new connections go to others. Where nobody takes over it serves on
-// and tries again, until the deadline leaves just time for a stop.
-func (d *departure) steer(ctx context.Context) error {
-	return d.timed(PhaseSteer, func() error {
-		giveUp, stop := context.WithDeadline(ctx, d.began.Add(d.opts.DrainTimeout-d.opts.FinishTimeout-stopTime))
-		defer stop()
-		for {
-			reason := d.trySteer()
-			if reason == nil {
-				return nil
-			}
-			if d.verdict.Reason != reason.Error() {
-				d.verdict.Reason = reason.Error()
-				d.life.notice("serving on, waiting for a successor: %v", reason)
-			}
-			select {
-			case <-time.After(retryEvery/2 + rand.N(retryEvery)):
-			case <-d.undo:
-				return d.takeBack()
-			case <-giveUp.Done():
-				d.verdict.Successor = false
-				d.verdict.deserted = !errors.Is(reason, listen.ErrAlone)
-				d.life.notice("leaving without a successor, for the deadline is near: %v", reason)
-				return nil
-			}
-		}
-	})
-}
-
-// trySteer steers every port or none. One without anybody else in its group has
-// nobody to wait for, unless there was somebody before.
-func (d *departure) trySteer() error {
-	alone := 0
+// steer steers every port or none. One without anybody else in its group has nobody
+// to wait for, unless there was somebody before.
+func (d *departure) steer() error {
+	var steered, alone []port
 	for _, p := range d.ports {
 		err := p.Steer()
-		if errors.Is(err, listen.ErrAlone) && !d.bereft {
-			alone++
-			continue
-		}
-		if err != nil {
-			return errors.Join(err, d.join())
+		switch {
+		case err == nil:
+			steered = append(steered, p)
+		case errors.Is(err, listen.ErrAlone) && !slices.Contains(d.steered, p):
+			alone = append(alone, p)
+		default:
+			return errors.Join(err, d.join(steered))
 		}
 	}
-	d.verdict.Successor = alone == 0
+	d.steered = steered
+	d.verdict.Successor = len(alone) == 0
 	d.verdict.Reason = ""
-	if alone > 0 {
-		d.verdict.Reason = listen.ErrAlone.Error()
-		d.life.notice("this is a stop, not a handover: %v, and new connections to it will be refused", listen.ErrAlone)
+	for _, p := range alone {
+		d.verdict.Reason = fmt.Sprintf("%v: %v", p.Addr(), listen.ErrAlone)
+		d.life.notice("this is a stop, not a handover: new connections will be refused: %s", d.verdict.Reason)
 	}
 	return nil
 }
 
-func (d *departure) join() error {
+func (d *departure) join(ports []port) error {
 	var errs []error
-	for _, p := range d.ports {
+	for _, p := range ports {
 		errs = append(errs, p.Join())
 	}
 	return errors.Join(errs...)
 }
 
+// waiting tells the operator, once for each reason, why the instance is still here.
+func (d *departure) waiting(reason error) {
+	if d.verdict.Reason != reason.Error() {
+		d.verdict.Reason = reason.Error()
+		d.life.notice("serving on, waiting for a successor: %v", reason)
+	}
+}
+
+// pause waits before the next try. It returns errTakenBack, or the error of giveUp.
+func (d *departure) pause(giveUp context.Context) error {
+	return d.timed(PhaseSteer, func() error {
+		select {
+		case <-time.After(retryEvery/2 + rand.N(retryEvery)):
+			return nil
+		case <-d.undo:
+			return errTakenBack
+		case <-giveUp.Done():
+			return giveUp.Err()
+		}
+	})
+}
+
+// desert gives up waiting.
+func (d *departure) desert(reason error) {
+	d.verdict.Successor, d.steered = false, nil
+	d.verdict.doubt("nobody took over before the deadline")
+	d.life.notice("leaving without a successor, for the deadline is near: %v", reason)
+}
+
+func (d *departure) undone() bool {
+	select {
+	case <-d.undo:
+		return true
+	default:
+		return false
+	}
+}
+
 func (d *departure) takeBack() error {
 	d.untold()
-	if err := d.join(); err != nil {
+	if err := d.join(d.ports); err != nil {
 		return err
 	}
 	return errTakenBack
 }
 
-// settle accepts what the kernel still holds. It says false when the successor has
-// gone meanwhile, or does not get everything.
-func (d *departure) settle(ctx context.Context) (settled bool, err error) {
-	timeout := d.opts.SettleTimeout
-	if !d.verdict.Successor {
-		timeout = stopSettle
-	}
-	err = d.timed(PhaseSettle, func() error {
-		ctx, stop := context.WithTimeout(ctx, timeout)
-		defer stop()
-		d.verdict.Abandoned = 0
-		for _, p := range d.ports {
-			left, expired, err := p.Settle(ctx)
-			if err != nil {
-				return err
-			}
-			d.verdict.Abandoned += left.HalfOpen // Leave counts the rest
-			d.verdict.Expired += expired
+// settle accepts what the kernel still holds. It returns an error when a successor
+// has gone meanwhile, or does not get everything.
+func (d *departure) settle(ctx context.Context) error {
+	d.verdict.Abandoned = 0
+	for _, p := range d.ports {
+		if err := d.settlePort(ctx, p); err != nil {
+			return err
 		}
-		return nil
-	})
-	if errors.Is(err, listen.ErrReached) {
-		d.life.notice("serving on: %v", err)
-		return false, nil
 	}
-	if err != nil {
-		return false, err
+	for _, p := range d.steered {
+		if p.Alone() {
+			return fmt.Errorf("%v: the successor has gone", p.Addr())
+		}
 	}
-	select {
-	case <-d.undo:
-		return false, d.takeBack()
-	default:
-	}
-	return !d.verdict.Successor || !d.anyAlone(), nil
+	return nil
 }
 
-func (d *departure) anyAlone() bool {
-	for _, p := range d.ports {
-		if p.Alone() {
-			return true
-		}
+func (d *departure) settlePort(ctx context.Context, p port) error {
+	timeout := stopSettle
+	if slices.Contains(d.steered, p) {
+		timeout = d.opts.SettleTimeout
 	}
-	return false
+	until := time.Now().Add(timeout)
+	if last := d.lastLinger(); until.After(last) {
+		until = last
+	}
+	ctx, stop := context.WithDeadline(ctx, until)
+	defer stop()
+	left, expired, err := p.Settle(ctx)
+	d.verdict.Abandoned += left.HalfOpen // Leave counts the rest
+	d.verdict.Expired += expired
+	return err
+}
+
+// lastLinger is when the last step has to begin.
+func (d *departure) lastLinger() time.Time {
+	return d.began.Add(d.opts.DrainTimeout - d.opts.FinishTimeout)
 }
 
 // close leaves the groups and waits until the server has all that was accepted.
@@ -207,9 +234,7 @@ func (d *departure) close(ctx context.Context) error {
 	return d.timed(PhaseClose, func() error {
 		var errs []error
 		for _, p := range d.ports {
-			abandoned, err := p.Leave()
-			d.verdict.Abandoned += abandoned
-			errs = append(errs, err)
+			errs = append(errs, d.closePort(p))
 		}
 		for _, p := range d.ports {
 			select {
@@ -219,4 +244,19 @@ func (d *departure) close(ctx context.Context) error {
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// closePort leaves one group. Where nobody took over new connections keep coming to
+// the last moment, and how many are lost in it cannot be counted.
+func (d *departure) closePort(p port) error {
+	accepted := p.Accepted()
+	abandoned, err := p.Leave()
+	d.verdict.Abandoned += abandoned
+	if !slices.Contains(d.steered, p) && p.Accepted() > accepted {
+		d.verdict.doubt("connections were arriving when the port was closed")
+	}
+	if err != nil {
+		d.verdict.doubt(err.Error())
+	}
+	return err
 }

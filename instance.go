@@ -33,6 +33,7 @@ type Instance struct {
 	lns      []*listen.Listener
 	asked    chan struct{} // closed by Retire
 	undo     chan struct{} // closed by TakeBack
+	again    bool          // Retire was called after TakeBack, before that was done
 	cut      chan struct{} // closed by Cut
 	retiring chan struct{} // closed when connections are told: see Retiring
 }
@@ -147,17 +148,22 @@ func (inst *Instance) join() error {
 	if t := inst.Tier(); !t.Lossless {
 		inst.life.notice("retirements will not be lossless here: %s", t.Why)
 	}
+	if inst.speaksHTTP2() {
+		inst.life.notice("retirements will not be lossless here: %s", http2Doubt)
+	}
 	return inst.life.advance(StateServing)
 }
 
 // abort ends an instance of which one server has ended without being retired.
 func (inst *Instance) abort(err error) error {
-	v := Verdict{Release: inst.opts.Release, Tier: inst.Tier(), Reason: "not retired: " + err.Error()}
 	ctx, stop := inst.deadline(inst.opts.DrainTimeout)
 	defer stop()
-	inst.shutDown(ctx)
-	inst.conns.Flush(ctx)
-	inst.finishVerdict(&v)
+	d := inst.departure()
+	d.verdict.doubt("not retired: " + err.Error())
+	inst.tellHandlers()
+	if cut := inst.finish(ctx, d); errors.Is(cut, ErrCut) {
+		return errors.Join(err, cut)
+	}
 	return err
 }
 
@@ -166,6 +172,7 @@ func (inst *Instance) abort(err error) error {
 func (inst *Instance) Retire() {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
+	inst.again = isClosed(inst.undo) // this one comes after the one that is taken back
 	closeOnce(inst.asked)
 }
 
@@ -174,10 +181,9 @@ func (inst *Instance) Retire() {
 func (inst *Instance) TakeBack() {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
-	select {
-	case <-inst.asked:
+	inst.again = false
+	if isClosed(inst.asked) {
 		closeOnce(inst.undo)
-	default:
 	}
 }
 
@@ -191,10 +197,17 @@ func (inst *Instance) Cut() {
 }
 
 func closeOnce(c chan struct{}) {
+	if !isClosed(c) {
+		close(c)
+	}
+}
+
+func isClosed(c chan struct{}) bool {
 	select {
 	case <-c:
+		return true
 	default:
-		close(c)
+		return false
 	}
 }
 

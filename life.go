@@ -38,16 +38,21 @@ func (l *life) set(to State) (from State, err error) {
 	return from, nil
 }
 
-// enter begins a phase of the retirement.
+// enter begins a phase of the retirement, unless it has begun.
 func (l *life) enter(p Phase) {
 	l.telling.Lock()
 	defer l.telling.Unlock()
-	l.mu.Lock()
-	l.phase = p
-	l.mu.Unlock()
-	if l.opts.OnPhase != nil {
+	if l.setPhase(p) && l.opts.OnPhase != nil {
 		l.opts.OnPhase(p)
 	}
+}
+
+func (l *life) setPhase(p Phase) (changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed = l.phase != p
+	l.phase = p
+	return changed
 }
 
 func (l *life) notice(format string, args ...any) {

@@ -2,6 +2,7 @@ package overlap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -30,8 +31,8 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 	return Options{}.Listen(ctx, network, address)
 }
 
-// Listen is like the function Listen, with options. Of the timeouts SettleTimeout
-// and DrainTimeout count.
+// Listen is like the function Listen, with options. Of the timeouts SettleTimeout,
+// DrainTimeout and FinishTimeout count: see [Listener.Retire].
 func (o Options) Listen(ctx context.Context, network, address string) (*Listener, error) {
 	ln, err := listen.Listen(ctx, network, address, listen.Config{AllowMismatch: o.AllowMismatch})
 	if err != nil {
@@ -55,8 +56,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 // connection that reached the port through this listener has been returned by
 // Accept, and it is up to the caller to finish them: with grpc.Server.GracefulStop,
 // for example. Where nobody takes over it waits, accepting on, until
-// Options.DrainTimeout less FinishTimeout is over. It returns ctx's error when ctx
-// ends first; the sockets are closed then too.
+// Options.DrainTimeout less FinishTimeout, less a second for the stop, is over; an
+// instance that is alone on the port leaves at once. It returns ctx's error when ctx
+// ends first; the sockets are closed then too. On a listener that has left or was
+// closed it returns net.ErrClosed. Of the hooks in Options, OnPhase and OnNotice are
+// called.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 	d := &departure{
 		ports: []port{l.ln}, opts: &l.opts, life: &life{opts: &l.opts, state: StateRetiring},
@@ -67,6 +71,7 @@ func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 	if err == nil {
 		err = ctx.Err()
 	}
+	d.verdict.Retired = !errors.Is(err, net.ErrClosed)
 	d.verdict.judge()
 	return d.verdict, err
 }

@@ -14,7 +14,8 @@ const (
 	DefaultDrainTimeout  = 30 * time.Second
 )
 
-// Options say how an instance lives and leaves. The zero value works.
+// Options say how an instance lives and leaves. The zero value works. A timeout that
+// is negative has passed from the beginning.
 //
 // The hooks are called one at a time, in the order of the events, and must not
 // block: the life of the instance waits for them.
@@ -39,7 +40,8 @@ type Options struct {
 	LingerTimeout time.Duration
 
 	// FinishTimeout is the part of DrainTimeout that is kept for
-	// http.Server.Shutdown, the last step. 0 means DefaultFinishTimeout.
+	// http.Server.Shutdown, the last step. 0 means DefaultFinishTimeout, or half of
+	// DrainTimeout if that is less.
 	FinishTimeout time.Duration
 
 	// AllowMismatch lets the instance listen beside a listener of the same port
@@ -62,7 +64,8 @@ type Options struct {
 	// offers no lossless retirement, that a retirement waits for a successor.
 	OnNotice func(string)
 
-	// OnVerdict is called once, when the retirement is over.
+	// OnVerdict is called once, when the instance that has listened has ended, just
+	// before it is drained.
 	OnVerdict func(Verdict)
 }
 
@@ -70,6 +73,6 @@ func (o Options) withDefaults() Options {
 	o.DrainTimeout = cmp.Or(o.DrainTimeout, DefaultDrainTimeout)
 	o.SettleTimeout = cmp.Or(o.SettleTimeout, DefaultSettleTimeout)
 	o.LingerTimeout = cmp.Or(o.LingerTimeout, DefaultLingerTimeout)
-	o.FinishTimeout = cmp.Or(o.FinishTimeout, DefaultFinishTimeout)
+	o.FinishTimeout = cmp.Or(o.FinishTimeout, min(DefaultFinishTimeout, o.DrainTimeout/2))
 	return o
 }

@@ -1,14 +1,16 @@
 package overlap
 
 import (
-	"fmt"
+	"context"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // blocks returns the fenced blocks of README.md in a language, below a heading.
@@ -33,7 +35,11 @@ func blocks(t *testing.T, lang, heading string) []string {
 // shell runs a script as a reader would, and returns what it prints.
 func shell(t *testing.T, script string) (out string, err error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer stop()
+	cmd := exec.CommandContext(ctx, "bash", "-c", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"+script)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // so that the trap runs
+	cmd.WaitDelay = 10 * time.Second
 	text, err := cmd.CombinedOutput()
 	return string(text), err
 }
@@ -61,7 +67,7 @@ func TestTheTakeoverByHandOfTheREADME(t *testing.T) {
 	script = strings.ReplaceAll(script, "127.0.0.1:8080", freeAddr(t))
 	script = strings.ReplaceAll(script, "-o server", "-o "+bin)
 	script = strings.ReplaceAll(script, "./server", bin)
-	out, err := shell(t, "set -e\ntrap 'kill -9 $v1 $v2 $v3 $v4 $bench 2>/dev/null || true' ERR\n"+script)
+	out, err := shell(t, "set -e\n"+script)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -98,13 +104,13 @@ func TestTheProgramsOfTheREADMECompile(t *testing.T) {
 	if len(programs) != 2 {
 		t.Fatalf("the blocks are %q", programs)
 	}
-	for i, program := range programs {
-		// In the module, so that it finds what it imports; "testdata" is no package of it.
-		dir := filepath.Join("testdata", fmt.Sprint("readme", i))
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	for _, program := range programs {
+		// In the module, so that it finds what it imports; "_" is no package of it.
+		dir, err := os.MkdirTemp(".", "_readme")
+		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { os.RemoveAll("testdata") })
+		t.Cleanup(func() { os.RemoveAll(dir) })
 		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 )
@@ -13,27 +14,49 @@ func (inst *Instance) retire() error {
 	if err := inst.life.advance(StateRetiring); err != nil {
 		return err
 	}
+	ctx, stop := inst.deadline(inst.opts.DrainTimeout)
+	defer stop()
+	d := inst.departure()
+	if inst.opts.Plain {
+		d.verdict.doubt("closed and shut down, as Plain asks for")
+		inst.tellHandlers()
+		return inst.finish(ctx, d)
+	}
+	err := d.leave(ctx)
+	if errors.Is(err, errTakenBack) {
+		return inst.resume()
+	}
+	d.verdict.Retired = !errors.Is(err, net.ErrClosed)
+	inst.linger(ctx, d)
+	inst.noteServersThatEnded(d)
+	return inst.finish(ctx, d)
+}
+
+// departure is the way out of an instance that begins to leave now.
+func (inst *Instance) departure() *departure {
 	inst.mu.Lock()
+	defer inst.mu.Unlock()
 	d := &departure{
 		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: time.Now(), undo: inst.undo,
 		told: inst.tell, untold: inst.untell,
-		verdict: Verdict{Release: inst.opts.Release, Retired: !inst.opts.Plain, Tier: tierOf(inst.lns)},
+		verdict: Verdict{Release: inst.opts.Release, Tier: tierOf(inst.lns)},
 	}
-	inst.mu.Unlock()
-	ctx, stop := inst.deadline(inst.opts.DrainTimeout)
-	defer stop()
-	if inst.opts.Plain {
-		d.verdict.Reason = "not retired: closed and shut down, as Plain asks for"
-		inst.tellHandlers()
-	} else if err := d.leave(ctx); errors.Is(err, errTakenBack) {
-		return inst.resume()
-	} else if err != nil {
-		d.verdict.Reason = err.Error()
-	} else {
-		inst.linger(ctx, d)
+	if inst.speaksHTTP2() {
+		d.verdict.doubt(http2Doubt)
 	}
-	inst.finish(ctx, d)
-	return inst.finishVerdict(&d.verdict)
+	return d
+}
+
+// http2Doubt is why a verdict cannot vouch for a server that speaks HTTP/2.
+const http2Doubt = "HTTP/2 streams that cross the end of their connection are not counted yet"
+
+func (inst *Instance) speaksHTTP2() bool {
+	for _, srv := range inst.srvs {
+		if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
+			return true
+		}
+	}
+	return false
 }
 
 // deadline is a context that ends after d, or when the instance is cut.
@@ -53,31 +76,42 @@ func (inst *Instance) deadline(d time.Duration) (context.Context, context.Cancel
 // move them to: what is idle is closed at once, what is busy is answered.
 func (inst *Instance) linger(ctx context.Context, d *departure) {
 	timeout := inst.opts.LingerTimeout
-	if !d.verdict.Successor {
+	if len(d.steered) == 0 {
 		timeout = 0
 	}
 	d.timed(PhaseLinger, func() error {
-		ctx, stop := context.WithDeadline(ctx, d.began.Add(inst.opts.DrainTimeout-inst.opts.FinishTimeout))
+		ctx, stop := context.WithDeadline(ctx, d.lastLinger())
 		defer stop()
 		return inst.conns.Linger(ctx, timeout)
 	})
 }
 
-// finish shuts the servers down, flushes, and cuts what is left at the deadline.
-func (inst *Instance) finish(ctx context.Context, d *departure) {
+// noteServersThatEnded sees that the user has called Shutdown or Close of a server
+// himself while we were leaving: what that cut, nobody has counted.
+func (inst *Instance) noteServersThatEnded(d *departure) {
+	select {
+	case err := <-inst.done:
+		d.verdict.Retired = false
+		d.verdict.doubt("a server was ended by somebody else: " + err.Error())
+	default:
+	}
+}
+
+// finish shuts the servers down, flushes, cuts what is left at the deadline, and
+// delivers the verdict.
+func (inst *Instance) finish(ctx context.Context, d *departure) error {
 	d.timed(PhaseFinish, func() error {
 		ctx, stop := context.WithTimeout(ctx, inst.opts.FinishTimeout)
 		defer stop()
 		return inst.shutDown(ctx)
 	})
-	err := d.timed(PhaseFlush, func() error { return inst.conns.Flush(ctx) })
-	if err == nil {
-		return
+	if d.timed(PhaseFlush, func() error { return inst.conns.Flush(ctx) }) != nil {
+		d.timed(PhaseCut, func() error {
+			d.verdict.Cut, d.verdict.Unacknowledged = inst.conns.Cut()
+			return nil
+		})
 	}
-	d.timed(PhaseCut, func() error {
-		d.verdict.Cut, d.verdict.Unacknowledged = inst.conns.Cut()
-		return nil
-	})
+	return inst.deliver(d)
 }
 
 // shutDown shuts all servers down at once.
@@ -91,8 +125,9 @@ func (inst *Instance) shutDown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// finishVerdict completes the verdict and delivers it.
-func (inst *Instance) finishVerdict(v *Verdict) error {
+// deliver completes the verdict and hands it over.
+func (inst *Instance) deliver(d *departure) error {
+	v := &d.verdict
 	v.Requests = inst.conns.Requests()
 	v.Late = inst.conns.Late()
 	v.judge()
@@ -100,8 +135,8 @@ func (inst *Instance) finishVerdict(v *Verdict) error {
 	if err := inst.life.advance(StateDrained); err != nil {
 		return err
 	}
-	if v.Cut > 0 {
-		return fmt.Errorf("%w: %d after %v", ErrCut, v.Cut, inst.opts.DrainTimeout)
+	if v.Cut > 0 || v.Unacknowledged > 0 {
+		return fmt.Errorf("%w after %v: %s", ErrCut, time.Since(d.began).Round(time.Millisecond), v.Reason)
 	}
 	return nil
 }
@@ -133,6 +168,10 @@ func (inst *Instance) untell() {
 func (inst *Instance) resume() error {
 	inst.mu.Lock()
 	inst.asked, inst.undo = make(chan struct{}), make(chan struct{})
+	if inst.again {
+		close(inst.asked)
+	}
+	inst.again = false
 	inst.mu.Unlock()
 	if err := inst.life.advance(StateServing); err != nil {
 		return err

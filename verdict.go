@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// ErrCut is returned when the deadline passed, or the operator lost patience,
-// and connections were cut. The verdict says how many.
+// ErrCut is returned when the deadline passed, or the operator lost patience, and
+// connections were cut, or responses that their clients had not got whole. The
+// verdict says how many.
 var ErrCut = errors.New("overlap: connections were cut")
 
 // Verdict is what a retirement did, in numbers.
 type Verdict struct {
 	Release   string `json:"release,omitempty"`
-	Lossless  bool   `json:"lossless"`         // every count that means a loss is 0, the tier can tell, and nobody was left to whom connections go in vain
+	Lossless  bool   `json:"lossless"`         // every count that means a loss is 0, and the counts tell everything
 	Retired   bool   `json:"retired"`          // false: the user's own Shutdown or Close ended it, or it was plain
 	Successor bool   `json:"successor"`        // somebody else held the port when we left it
 	Tier      Tier   `json:"tier"`             // what the kernel offered
@@ -30,7 +31,7 @@ type Verdict struct {
 
 	Phases map[Phase]time.Duration `json:"phases"` // how long each phase took, in nanoseconds in JSON; absent: it was skipped
 
-	deserted bool // others listen on the port, and none of them accepts
+	doubts []string // why the counts do not tell everything
 }
 
 // LogValue makes a verdict one flat group of attributes in slog.
@@ -76,13 +77,17 @@ func (v *Verdict) judge() {
 			losses = append(losses, fmt.Sprintf("%d %s", l.n, l.what))
 		}
 	}
+	losses = append(losses, v.doubts...)
 	if !v.Tier.Lossless && v.Tier.Why != "" {
 		losses = append(losses, v.Tier.Why)
 	}
 	if v.Reason != "" {
 		losses = append(losses, v.Reason)
 	}
-	v.Lossless = v.Retired && v.Tier.Lossless && !v.deserted &&
+	v.Lossless = v.Retired && v.Tier.Lossless && len(v.doubts) == 0 &&
 		v.Abandoned+v.Late+v.Cut == 0 && v.Unacknowledged == 0
 	v.Reason = strings.Join(losses, "; ")
 }
+
+// doubt notes that the counts do not tell everything, and why.
+func (v *Verdict) doubt(why string) { v.doubts = append(v.doubts, why) }

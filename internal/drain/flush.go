@@ -8,9 +8,14 @@ import (
 	"time"
 )
 
-// parting is how long a peer may take to end its side after we have ended ours,
-// when it owes us nothing but that. A request that crossed is here by then.
-const parting = time.Second
+const (
+	// parting is how long a peer that has our FIN may take to end its side, when it
+	// owes us nothing but that. A request that crossed our FIN is here by then.
+	parting = time.Second
+	// vanishing is how long a peer may take to acknowledge our FIN before it is taken
+	// for gone. On a path that is out for longer a request may cross and not be seen.
+	vanishing = 5 * time.Second
+)
 
 // The pace at which flush looks whether the peer has everything.
 const (
@@ -25,20 +30,35 @@ const (
 func (c *Conn) flush() {
 	defer c.end()
 	c.CloseWrite()
-	sent := time.Now()
+	var delivered, acked since
 	for poll := minFlushPoll; ; poll = min(2*poll, maxFlushPoll) {
 		ended, err := c.readOn(poll)
 		if err != nil {
 			return
 		}
-		unacked := c.unacknowledged()
-		if unacked == 0 && (ended || time.Since(sent) > parting) {
+		n := outstanding(c.TCPConn) // our FIN is the last byte of it
+		if delivered.holds(n <= 1) > vanishing || acked.holds(n == 0) > parting || n == 0 && ended {
 			return
 		}
 		if ended {
 			time.Sleep(poll) // there is nothing to read any more, so Read does not wait
 		}
 	}
+}
+
+// since is when something began to be so.
+type since struct{ at time.Time }
+
+// holds says for how long it has been so.
+func (s *since) holds(so bool) time.Duration {
+	if !so {
+		s.at = time.Time{}
+		return 0
+	}
+	if s.at.IsZero() {
+		s.at = time.Now()
+	}
+	return time.Since(s.at)
 }
 
 // readOn reads and forgets for a while. It says whether the peer has ended its

@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"time"
 )
@@ -50,8 +51,12 @@ const (
 	maxPoll = 50 * time.Millisecond
 )
 
-// Join puts the listener into the rotation, and takes a Steer back.
+// Join puts the listener into the rotation, and takes a Steer back. It returns
+// net.ErrClosed when the listener has left.
 func (l *Listener) Join() error {
+	if l.hasLeft() {
+		return net.ErrClosed
+	}
 	l.setJoined(true)
 	l.queue.setUnbounded(false)
 	return l.kernel.in()
@@ -72,6 +77,12 @@ func (l *Listener) setSteered() {
 	l.steered = l.tier.Lossless
 }
 
+func (l *Listener) hasLeft() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.left
+}
+
 func (l *Listener) isSteered() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,9 +91,12 @@ func (l *Listener) isSteered() bool {
 
 // Steer makes new connections go to the other members of the group. It returns
 // ErrAlone where there are none, and another error where none of them takes
-// over; then nothing has changed. From Steer on connections are accepted without
+// over; then nothing has changed; net.ErrClosed when the listener has left. From Steer on connections are accepted without
 // bound, whether or not anybody calls Accept.
 func (l *Listener) Steer() error {
+	if l.hasLeft() {
+		return net.ErrClosed
+	}
 	n, err := l.kernel.others()
 	if err != nil {
 		return err

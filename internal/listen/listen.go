@@ -190,7 +190,7 @@ func (l *Listener) Asked() <-chan struct{} { return l.queue.asked }
 func (l *Listener) Exhausted() <-chan struct{} { return l.queue.exhausted }
 
 // Close ends Accept, at once and for good. On a listener that has not left the
-// group it steers and closes without settling: what the kernel holds is reset.
+// group it closes the sockets as they are: what the kernel holds for them is reset.
 func (l *Listener) Close() error {
 	_, err := l.Leave()
 	l.queue.close()

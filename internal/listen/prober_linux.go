@@ -38,6 +38,7 @@ const (
 	probes         = 16
 	probesPerShare = 11
 	probesPerCPU   = 4 // at least
+	closedFD       = -1
 	// patience is how long a living member may take to accept.
 	patience = time.Second
 )
@@ -85,7 +86,9 @@ func probeAddrs(local netip.AddrPort, v6only bool) (to netip.AddrPort, from neti
 func (p *prober) close() error {
 	p.looking.Lock()
 	defer p.looking.Unlock()
-	return unix.Close(p.fd)
+	fd := p.fd
+	p.fd = closedFD // the number will be somebody else's
+	return unix.Close(fd)
 }
 
 // caught says whether a connection from this address is the one under way, and
@@ -123,6 +126,9 @@ func enoughProbes(mine, group int) int {
 func (p *prober) look(n int) (seen look, err error) {
 	p.looking.Lock()
 	defer p.looking.Unlock()
+	if p.fd == closedFD {
+		return seen, net.ErrClosed
+	}
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return seen, err
