@@ -2,6 +2,7 @@
 //
 //   - Close while retiring closes the socket at once; midway is not set:
 //     TestAResponseThatIsOnItsWayArrivesWholeWhateverTheClientSends
+//   - parting begins before our end is acknowledged: TestARequestThatCrossesOurEndOnABrokenPathIsLate
 //   - flush is over when the peer has ended its side; Flush returns at once:
 //     TestFlushWaitsForAPeerThatHasEndedItsSideEarly
 //   - flush waits for the peer's end, however long; or for no time at all:
@@ -271,4 +272,32 @@ func fill(t *testing.T, tcp *net.TCPConn) (n int) {
 		}
 	}))
 	return n
+}
+
+// A path that is out in our direction: the client has not heard of our end, and its
+// request, sent after parting is over, is counted. IP_MINTTL makes the client's kernel
+// drop what we send, for nothing on loopback has a TTL of 255.
+func TestARequestThatCrossesOurEndOnABrokenPathIsLate(t *testing.T) {
+	t.Parallel()
+	cs := New()
+	cs.Retire()
+	tcp, peer := tcpPair(t)
+	c := cs.add(tcp)
+	deaf(t, peer.TCPConn, 255)
+	c.Close()
+	<-time.After(parting + parting/2)
+	peer.send(get)
+	eventually(t, "the request was counted", func() bool { return cs.Late() == 1 })
+	deaf(t, peer.TCPConn, 0)
+	peer.Close()
+	eventually(t, "it has gone", func() bool { return cs.Count() == Count{} })
+}
+
+func deaf(t *testing.T, tcp *net.TCPConn, minTTL int) {
+	t.Helper()
+	raw, err := tcp.SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) {
+		must(t, syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_MINTTL, minTTL))
+	}))
 }

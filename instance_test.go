@@ -1,0 +1,157 @@
+package overlap
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// inProcess is an instance in the process of the test.
+type inProcess struct {
+	*Instance
+	srv      *http.Server
+	addr     string
+	verdicts chan Verdict
+	notices  chan string
+	done     chan error
+	busy     chan struct{} // closed when /busy is being handled
+}
+
+func serveHere(t *testing.T, opts Options) *inProcess {
+	t.Helper()
+	p := &inProcess{
+		verdicts: make(chan Verdict, 1), notices: make(chan string, 100), done: make(chan error, 1), busy: make(chan struct{}),
+	}
+	serving := make(chan struct{}, 10)
+	opts.OnVerdict = func(v Verdict) { p.verdicts <- v }
+	opts.OnNotice = func(n string) { p.notices <- n }
+	opts.OnState = func(_, to State) {
+		if to == StateServing {
+			serving <- struct{}{}
+		}
+	}
+	p.srv = &http.Server{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(p.answer)}
+	p.Instance = New(opts)
+	go func() { p.done <- p.Serve(p.srv) }()
+	<-serving
+	p.addr = p.Addrs()[0].String()
+	t.Cleanup(p.Cut)
+	return p
+}
+
+func (p *inProcess) answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/busy" {
+		close(p.busy)
+		<-r.Context().Done()
+	}
+	io.Copy(w, r.Body)
+}
+
+// returned waits for Serve, for no longer than it may take.
+func (p *inProcess) returned(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-p.done:
+		return err
+	case <-time.After(10 * time.Second):
+		t.Fatal("Serve has not returned")
+		return nil
+	}
+}
+
+func TestAShutdownOfTheUsersOwnIsNoRetirement(t *testing.T) {
+	p := serveHere(t, Options{})
+	if err := p.srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := p.returned(t); !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve returned %v", err)
+	}
+	if v := <-p.verdicts; v.Retired || v.Lossless {
+		t.Errorf("verdict: %+v", v)
+	}
+}
+
+func TestAShutdownOfTheUsersOwnEndsTheWaitForASuccessor(t *testing.T) {
+	p := serveHere(t, Options{})
+	dark, err := Listen(t.Context(), "tcp", p.addr) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dark.Close()
+	p.Retire()
+	<-p.notices // that it waits
+	if err := p.srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	p.returned(t)
+	if v := <-p.verdicts; v.Retired || v.Lossless {
+		t.Errorf("verdict: %+v", v)
+	}
+}
+
+func TestCutAlsoEndsAnInstanceThatTheUserShutsDown(t *testing.T) {
+	p := serveHere(t, Options{})
+	c := connect(t, p.addr)
+	if err := c.send("/busy", ""); err != nil {
+		t.Fatal(err)
+	}
+	<-p.busy
+	past, stop := context.WithCancel(t.Context())
+	stop()
+	p.srv.Shutdown(past)
+	p.Cut()
+	if err := p.returned(t); !errors.Is(err, ErrCut) || !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("Serve returned %v", err)
+	}
+	if v := <-p.verdicts; v.Cut != 1 {
+		t.Errorf("verdict: %+v", v)
+	}
+	if a, err := c.receive(); err == nil {
+		t.Errorf("the connection that was cut got %+v", a)
+	}
+}
+
+func TestAResponseThatItsClientHasNotGotWholeIsCut(t *testing.T) {
+	v1 := start(t, "serve", config{Release: "v1", Drain: 2 * time.Second})
+	withSlowReader(t, v1)
+	v1.retire()
+	if v := v1.verdict(); v.Unacknowledged == 0 || v.Lossless {
+		t.Errorf("verdict: %+v", v)
+	}
+	if code := v1.cmd.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("Serve returned no error: exit code %d", code)
+	}
+}
+
+func TestARetirementAfterOneThatIsTakenBackCounts(t *testing.T) {
+	inst := New(Options{})
+	inst.life.state = StateRetiring
+	inst.Retire()
+	inst.TakeBack()
+	inst.Retire() // before the first one has been undone
+	if err := inst.resume(); !errors.Is(err, errTakenBack) {
+		t.Error(err)
+	}
+	if !isClosed(inst.asked) || isClosed(inst.undo) {
+		t.Error("the second Retire was lost")
+	}
+}
+
+func TestAListenerThatHasLeftIsNotLeftTwice(t *testing.T) {
+	ln, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ln.Accept()
+	if _, err := ln.Retire(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := ln.Retire(t.Context()); err == nil {
+		t.Error("it left a second time")
+	}
+	ln.Close()
+}
