@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -146,12 +147,39 @@ func TestAListenerThatHasLeftIsNotLeftTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go ln.Accept()
+	defer ln.Close()
+	go ln.Accept() // before, while or after it leaves
 	if _, err := ln.Retire(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if _, err := ln.Retire(t.Context()); err == nil {
-		t.Error("it left a second time")
+	if _, err := ln.Retire(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the second time it left with %v", err)
 	}
-	ln.Close()
+}
+
+func TestAListenerThatNobodyAcceptsFromLeavesInTime(t *testing.T) {
+	ln, err := Options{DrainTimeout: 100 * time.Millisecond}.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if _, err := ln.Retire(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("left with %v", err)
+	}
+}
+
+// A first call of Accept that comes when the listener has left gets what is queued.
+func TestAcceptHandsOutWhatIsQueuedAlsoAfterTheListenerHasLeft(t *testing.T) {
+	ln, err := Options{DrainTimeout: 100 * time.Millisecond}.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	connect(t, ln.Addr().String())
+	ln.Retire(t.Context())
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
 }

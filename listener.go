@@ -45,7 +45,7 @@ func (o Options) Listen(ctx context.Context, network, address string) (*Listener
 // after Retire it blocks until Close.
 func (l *Listener) Accept() (net.Conn, error) {
 	l.join.Do(func() { l.err = l.ln.Join() })
-	if l.err != nil {
+	if l.err != nil && !errors.Is(l.err, net.ErrClosed) { // what was accepted before it left is still to be had
 		return nil, fmt.Errorf("overlap: join the rotation: %w", l.err)
 	}
 	return l.ln.Accept()
@@ -57,8 +57,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 // Accept, and it is up to the caller to finish them: with grpc.Server.GracefulStop,
 // for example. Where nobody takes over it waits, accepting on, until
 // Options.DrainTimeout less FinishTimeout, less a second for the stop, is over; an
-// instance that is alone on the port leaves at once. It returns ctx's error when ctx
-// ends first; the sockets are closed then too. On a listener that has left or was
+// instance that is alone on the port leaves at once. It returns the error of ctx when
+// that ends first, or DrainTimeout does because nobody calls Accept; the sockets are
+// closed then too. On a listener that has left or was
 // closed it returns net.ErrClosed. Of the hooks in Options, OnPhase and OnNotice are
 // called.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
@@ -67,6 +68,8 @@ func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 		told: func() {}, untold: func() {}, began: time.Now(),
 		verdict: Verdict{Release: l.opts.Release, Retired: true, Tier: Tier(l.ln.Tier())},
 	}
+	ctx, stop := context.WithTimeout(ctx, l.opts.DrainTimeout)
+	defer stop()
 	err := d.leave(ctx)
 	if err == nil {
 		err = ctx.Err()
