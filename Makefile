@@ -10,7 +10,7 @@ help:
 	@echo 'make test          go test ./..., and what it skipped'
 	@echo 'make race          the same under the race detector'
 	@echo 'make unprivileged  the tests again as an ordinary user (when run by root)'
-	@echo 'make reach         the long runs behind the figures of the README (20 minutes)'
+	@echo 'make reach         the long runs behind the figures of the README (ten minutes)'
 
 check: fmt vet lint test race unprivileged
 

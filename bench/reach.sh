@@ -19,14 +19,14 @@ run() {
 
 as=(env)
 for load in new keepalive think post; do
-	run --closed --load "$load" --upgrades 100 --rest 200ms
+	run --closed --load "$load" --upgrades 100 --rest 100ms --linger-timeout 500ms
 done
-run --closed --ipv6 --upgrades 20 --rest 300ms
-run --closed --overlap-next --upgrades 20 --rest 200ms
+run --closed --ipv6 --upgrades 20 --rest 150ms
+run --closed --overlap-next --upgrades 20 --rest 150ms
 run --upgrades 20 --rest 1s
 if [ "$(id -u)" -eq 0 ]; then
 	as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "TMPDIR=/tmp")
-	run --closed --upgrades 20 --rest 300ms
+	run --closed --upgrades 20 --rest 150ms
 fi
 
 go test -run xxx -bench IdleHandover -benchtime 50x .
