@@ -237,13 +237,27 @@ func (d *departure) close(ctx context.Context) error {
 			errs = append(errs, d.closePort(p))
 		}
 		for _, p := range d.ports {
-			select {
-			case <-p.Exhausted():
-			case <-ctx.Done():
+			if !handedOut(ctx, p) {
+				d.verdict.doubt("the server did not take every connection that was accepted")
 			}
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// handedOut waits until Accept has returned all that was accepted, or ctx ends.
+func handedOut(ctx context.Context, p port) bool {
+	select {
+	case <-p.Exhausted():
+		return true
+	case <-ctx.Done():
+	}
+	select { // both may be so
+	case <-p.Exhausted():
+		return true
+	default:
+		return false
+	}
 }
 
 // closePort leaves one group. Where nobody took over new connections keep coming to

@@ -23,6 +23,7 @@ type fakePort struct {
 	queued  int            // what Leave finds
 	arrive  int            // how many are accepted while it leaves
 	left    bool
+	untaken bool // the server does not come back to Accept
 }
 
 func (f *fakePort) Addr() net.Addr { return &net.TCPAddr{Port: 80} }
@@ -67,7 +68,9 @@ func (f *fakePort) Leave() (int, error) {
 
 func (f *fakePort) Exhausted() <-chan struct{} {
 	done := make(chan struct{})
-	close(done)
+	if !f.untaken {
+		close(done)
+	}
 	return done
 }
 
@@ -345,4 +348,13 @@ func TestAShortDrainTimeoutLeavesTimeToLinger(t *testing.T) {
 	if opts.FinishTimeout != 2*time.Second {
 		t.Errorf("of 4 s, %v are for the last step", opts.FinishTimeout)
 	}
+}
+
+func TestConnectionsThatTheServerDoesNotTakeAreDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, _ := departs(t, Options{}, nil, &fakePort{untaken: true})
+		if took := d.verdict.Phases[PhaseClose]; took != DefaultDrainTimeout || d.verdict.Lossless {
+			t.Errorf("after %v %+v", took, d.verdict)
+		}
+	})
 }

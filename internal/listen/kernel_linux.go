@@ -49,7 +49,7 @@ func (k *unsteered) release()                   {}
 // pending knows the accept queues only.
 func (k *unsteered) pending() (sum Pending, err error) {
 	for _, s := range k.l.sockets() {
-		queued, _, err := s.backlog()
+		queued, err := s.backlog()
 		if err != nil {
 			return sum, err
 		}

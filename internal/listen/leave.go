@@ -206,7 +206,7 @@ func (l *Listener) Leave() (abandoned int, err error) {
 func closeAll(socks []*socket) (abandoned int, err error) {
 	errs := make([]error, 0, len(socks))
 	for _, s := range socks {
-		n, _, err := s.backlog()
+		n, err := s.backlog()
 		abandoned += n
 		errs = append(errs, err, s.shutDown())
 	}

@@ -24,7 +24,7 @@ func (l *Listener) cover(context.Context) error { return nil }
 func (l *Listener) coverNewCPUs()               {}
 func (s *socket) inspect() error                { return nil }
 func (s *socket) shutDown() error               { return nil }
-func (s *socket) backlog() (int, int, error)    { return 0, 0, nil }
+func (s *socket) backlog() (int, error)         { return 0, nil }
 
 // polite is for systems other than Linux: they serve, and they stop politely.
 type polite struct{}

@@ -48,17 +48,17 @@ func (s *socket) setHandshakeRetries(n int) error {
 	})
 }
 
-// backlog is the length of the accept queue and its bound (inet_csk_get_info).
-func (s *socket) backlog() (length, bound int, err error) {
+// backlog is the length of the accept queue (inet_csk_get_info).
+func (s *socket) backlog() (length int, err error) {
 	err = s.control(func(fd int) error {
 		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
 			return os.NewSyscallError("getsockopt TCP_INFO", err)
 		}
-		length, bound = int(info.Unacked), int(info.Sacked)
+		length = int(info.Unacked)
 		return nil
 	})
-	return length, bound, err
+	return length, err
 }
 
 // shutDown takes the socket out of LISTEN and out of its group. Closing alone
