@@ -3,6 +3,7 @@ package overlap
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -58,6 +59,10 @@ func New(opts Options) *Instance {
 // ErrCut when it did, and http.ErrServerClosed when one of the servers was shut
 // down by a call of its own method; any other error means that the instance could
 // not listen or serve.
+//
+// A server whose TLSConfig has a certificate (Certificates, GetCertificate or
+// GetConfigForClient) speaks TLS. Serve replaces TLSConfig by a clone, which is the one
+// in use: once the instance serves, srv.TLSConfig.SetSessionTicketKeys changes the keys.
 //
 // Serve takes over each server: it wraps Handler, ConnState, ConnContext and
 // BaseContext, all of which keep working.
@@ -127,7 +132,11 @@ func (inst *Instance) serve() {
 	for i, srv := range inst.srvs {
 		inst.conns.Attach(srv)
 		srv.BaseContext = inst.baseContext(srv.BaseContext)
-		go func() { inst.done <- srv.Serve(inst.conns.Listener(inst.lns[i])) }()
+		ln := inst.conns.Listener(inst.lns[i])
+		if secure(srv) {
+			ln = tls.NewListener(ln, srv.TLSConfig)
+		}
+		go func() { inst.done <- srv.Serve(ln) }()
 	}
 }
 
