@@ -3,7 +3,6 @@ package overlap
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -134,7 +133,7 @@ func (inst *Instance) serve() {
 		srv.BaseContext = inst.baseContext(srv.BaseContext)
 		ln := inst.conns.Listener(inst.lns[i])
 		if secure(srv) {
-			ln = tls.NewListener(ln, srv.TLSConfig)
+			ln = inst.conns.TLSListener(inst.lns[i], srv.TLSConfig)
 		}
 		go func() { inst.done <- srv.Serve(ln) }()
 	}
@@ -157,8 +156,8 @@ func (inst *Instance) join() error {
 	if t := inst.Tier(); !t.Lossless {
 		inst.life.notice("retirements will not be lossless here: %s", t.Why)
 	}
-	if inst.speaksHTTP2() {
-		inst.life.notice("retirements will not be lossless here: %s", http2Doubt)
+	if inst.conns.OneStep() {
+		inst.life.notice("retirements will not be lossless: %s", oneStepDoubt)
 	}
 	return inst.life.advance(StateServing)
 }

@@ -36,28 +36,16 @@ func (inst *Instance) retire() error {
 func (inst *Instance) departure() *departure {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
-	d := &departure{
+	return &departure{
 		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: time.Now(), undo: inst.undo,
 		told: inst.tell, untold: inst.untell,
 		verdict: Verdict{Release: inst.opts.Release, Tier: tierOf(inst.lns)},
 	}
-	if inst.speaksHTTP2() {
-		d.verdict.doubt(http2Doubt)
-	}
-	return d
 }
 
-// http2Doubt is why a verdict cannot vouch for a server that speaks HTTP/2.
-const http2Doubt = "HTTP/2 streams that cross the end of their connection are not counted yet"
-
-func (inst *Instance) speaksHTTP2() bool {
-	for _, srv := range inst.srvs {
-		if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
-			return true
-		}
-	}
-	return false
-}
+// oneStepDoubt is why a verdict cannot vouch for HTTP/2 that net/http, or another
+// implementation, ends without us.
+const oneStepDoubt = "HTTP/2 connections could not be watched and end in one step: streams that cross it are lost, and not counted"
 
 // deadline is a context that ends after d, or when the instance is cut.
 func (inst *Instance) deadline(d time.Duration) (context.Context, context.CancelFunc) {
@@ -130,6 +118,9 @@ func (inst *Instance) deliver(d *departure) error {
 	v := &d.verdict
 	v.Requests = inst.conns.Requests()
 	v.Late = inst.conns.Late()
+	if inst.conns.OneStep() {
+		v.doubt(oneStepDoubt)
+	}
 	v.judge()
 	inst.life.deliver(*v)
 	if err := inst.life.advance(StateDrained); err != nil {

@@ -1,7 +1,9 @@
 package overlap
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"slices"
 )
@@ -18,7 +20,21 @@ func secure(srv *http.Server) bool {
 	cfg := srv.TLSConfig.Clone()
 	cfg.NextProtos = nextProtos(cfg.NextProtos, protocols(srv))
 	srv.TLSConfig = cfg
+	offerWhatIsServed(srv)
 	return true
+}
+
+// offerWhatIsServed takes HTTP/2 off the list again where net/http has not set it up
+// (GODEBUG=http2server=0, a build without it). BaseContext is called when it has
+// decided that, and before it accepts.
+func offerWhatIsServed(srv *http.Server) {
+	next := srv.BaseContext
+	srv.BaseContext = func(ln net.Listener) context.Context {
+		if srv.TLSNextProto["h2"] == nil {
+			srv.TLSConfig.NextProtos = slices.DeleteFunc(srv.TLSConfig.NextProtos, func(p string) bool { return p == "h2" })
+		}
+		return next(ln)
+	}
 }
 
 func hasCertificate(cfg *tls.Config) bool {

@@ -51,7 +51,7 @@ func oneRequest(tb testing.TB, ours bool) func() {
 	}
 	cs := New()
 	tcp, _ := tcpPair(tb)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	ctx := context.Background()
 	if ours {
 		cs.Attach(srv)
@@ -129,7 +129,7 @@ func BenchmarkASweepOverTenThousandConnections(b *testing.B) {
 	cs := New()
 	cs.Retire()
 	for range 10_000 {
-		c := cs.add(nil)
+		c := cs.add(nil, false)
 		c.enter(http.StateActive)
 		c.enter(http.StateIdle)
 	}

@@ -11,15 +11,18 @@ import (
 // connection so that net/http finds ReadFrom, and with it sendfile.
 type Conn struct {
 	*net.TCPConn
-	conns *Conns
+	conns  *Conns
+	secure bool // it carries TLS
 
 	// word is the state and, while retiring, when it was entered: in one word so
 	// that whoever closes an idle connection can be sure that nothing was read
 	// from it meanwhile.
 	word     atomic.Uint64
 	requests atomic.Int64
+	http2    atomic.Pointer[http2] // nil: it speaks HTTP/1, as far as we know
 	late     atomic.Bool
 	midway   atomic.Bool // closed in the middle of a request, or hijacked
+	greeted  int8        // bytes of HTTP/2's preface that were read; -1: it is none. Read's
 
 	prev, next *Conn // guarded by conns.mu
 }
@@ -28,18 +31,21 @@ type Conn struct {
 //
 //	fresh ──> reading ──> whole ──> active ──> idle ──> reading …
 //	                                   └─────> hijacked
-//	fresh, reading, idle ──> halfClosed    by Linger, when nothing came for long
-//	any ──> flushing ──> closed            by Close while retiring
-//	any ──> closed                         by Close otherwise
+//	fresh, reading, whole ──> streams ──> moved          HTTP/2
+//	fresh, reading, idle, streams, moved ──> halfClosed  by Linger, or see http2
+//	any ──> flushing ──> closed                          by Close while retiring
+//	any ──> closed                                       by Close otherwise
 type state uint64
 
 const (
 	fresh      state = iota // accepted, no byte read
 	reading                 // bytes of a request have been read, not all of its header
-	whole                   // the header has been read; on HTTP/2, streams are open
+	whole                   // the header has been read
 	active                  // a handler has the request
 	idle                    // between two requests
 	hijacked                // in the hands of a handler
+	streams                 // HTTP/2: its streams are what it does
+	moved                   // HTTP/2, and the client opens no stream any more
 	halfClosed              // we have ended our side of an idle connection
 	flushing                // closed by the server; waiting until the peer has everything
 	closed
@@ -60,17 +66,20 @@ func split(word uint64) (state, int64) {
 }
 
 // live says whether Linger waits for a connection in this state.
-func (s state) live() bool { return s <= halfClosed && s != hijacked }
+func (s state) live() bool { return s <= idle || s == streams || s == halfClosed }
 
-// mayBecome says whether to may follow. A connection that is on its way out does
-// not come back.
+// mayBecome says whether to may follow. A connection that net/http no longer knows all
+// about, or that is on its way out, does not come back.
 func (s state) mayBecome(to state) bool {
-	return s != to && (s < halfClosed || to > s)
+	return s != to && (s < hijacked || to > s)
 }
 
 // enter follows what net/http says of the connection. That a request has been read
 // after we have ended our side means that it came too late.
 func (c *Conn) enter(to http.ConnState) {
+	if c.http2.Load() != nil {
+		return // which knows better
+	}
 	switch to {
 	case http.StateActive:
 		if from, _ := c.move(whole); from == halfClosed || from == flushing {
@@ -113,9 +122,12 @@ func (c *Conn) swap(word uint64, to state) bool {
 	if !c.word.CompareAndSwap(word, c.conns.word(to)) {
 		return false
 	}
-	if from, _ := split(word); from.live() && !to.live() {
+	switch from, _ := split(word); {
+	case from.live() && !to.live():
 		c.conns.live.Add(-1)
 		c.conns.noteLeft()
+	case !from.live() && to.live():
+		c.conns.live.Add(1)
 	}
 	return true
 }
@@ -124,23 +136,25 @@ func (c *Conn) swap(word uint64, to state) bool {
 // side cannot be answered: they are counted as late, and the server is told that
 // the connection has ended.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.over(); err != nil {
-		return 0, err
+	for {
+		if err := c.over(); err != nil {
+			return 0, err
+		}
+		n, err := c.TCPConn.Read(p)
+		if n > 0 && c.heard(p[:n]) {
+			return n, err
+		}
+		if err != nil {
+			return 0, c.ending(err)
+		}
 	}
-	n, err := c.TCPConn.Read(p)
-	if n > 0 && !c.heard(p[:n]) {
-		return 0, io.EOF
-	}
-	if err != nil && c.over() != nil {
-		err = c.over() // and not the deadline by which flush or Linger woke us
-	}
-	return n, err
 }
 
-// over is the error of a Read that can get no more, or nil.
+// over is the error of a Read that can get no more, or nil. On HTTP/2 we read on after
+// the end of our side.
 func (c *Conn) over() error {
 	switch s, _ := split(c.word.Load()); {
-	case s < halfClosed:
+	case s < halfClosed || s == halfClosed && c.http2.Load() != nil:
 		return nil
 	case s == halfClosed:
 		return io.EOF
@@ -149,8 +163,27 @@ func (c *Conn) over() error {
 	}
 }
 
-// heard notes what has been read. It says false when it cannot be answered.
-func (c *Conn) heard(what []byte) (inTime bool) {
+// ending makes the end of a connection of an error, when it is only the deadline by
+// which flush, Linger or http2 woke us.
+func (c *Conn) ending(err error) error {
+	switch s, _ := split(c.word.Load()); {
+	case s < halfClosed:
+		return err
+	case s == halfClosed:
+		return io.EOF
+	default:
+		return net.ErrClosed
+	}
+}
+
+// heard notes what has been read. It says false when that is not for the server.
+func (c *Conn) heard(what []byte) bool {
+	if c.greeted >= 0 {
+		what = c.greet(what)
+	}
+	if h := c.http2.Load(); h != nil {
+		return !h.clear() || h.heard(what)
+	}
 	for {
 		word := c.word.Load()
 		switch s, _ := split(word); {
@@ -166,9 +199,39 @@ func (c *Conn) heard(what []byte) (inTime bool) {
 	}
 }
 
-// noteBytes counts bytes that came after we had ended our side, as one late request.
+// greet looks whether the client begins as HTTP/2 does. It returns what is left to
+// look at: what follows the preface. A server that does not speak it, or that does so
+// in a handler which hijacks the connection, sees the same bytes.
+func (c *Conn) greet(what []byte) []byte {
+	n := min(len(what), len(preface)-int(c.greeted))
+	if string(what[:n]) != preface[c.greeted:int(c.greeted)+n] {
+		c.greeted = -1
+		return what
+	}
+	if c.greeted += int8(n); int(c.greeted) < len(preface) {
+		return what
+	}
+	c.greeted = -1
+	c.speakHTTP2(c.TCPConn)
+	return what[n:]
+}
+
+// Write is the TCP connection's, but for HTTP/2.
+func (c *Conn) Write(p []byte) (int, error) {
+	if h := c.http2.Load(); h != nil && h.clear() {
+		return h.write(p)
+	}
+	return c.TCPConn.Write(p)
+}
+
+// noteBytes counts bytes that came after we had ended our side: as one late request, or
+// on HTTP/2 as many as they open streams. Under TLS that cannot be seen any more by now;
+// http2 has looked for as long as a client takes to hear of the end.
 func (c *Conn) noteBytes(what []byte) {
-	if !farewell(what) {
+	switch h := c.http2.Load(); {
+	case h != nil && h.clear():
+		h.heard(what)
+	case h == nil && !farewell(what):
 		c.noteLate()
 	}
 }

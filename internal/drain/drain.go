@@ -13,6 +13,7 @@ package drain
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -31,6 +32,7 @@ type Conns struct {
 
 	lingered atomic.Bool // Linger has returned: Shutdown may throw away requests
 	cut      atomic.Bool
+	oneStep  atomic.Bool // there is HTTP/2 that http2 does not watch
 
 	mu       sync.Mutex
 	head     *Conn
@@ -45,28 +47,47 @@ func New() *Conns {
 
 // Listener returns ln with each connection in the set from Accept on: a ConnState
 // hook alone would have a window between accept and StateNew.
-func (cs *Conns) Listener(ln net.Listener) net.Listener { return &listener{ln, cs} }
+func (cs *Conns) Listener(ln net.Listener) net.Listener { return &listener{Listener: ln, conns: cs} }
+
+// TLSListener is Listener with TLS over each connection.
+func (cs *Conns) TLSListener(ln net.Listener, cfg *tls.Config) net.Listener {
+	return listenTLS(&listener{Listener: ln, conns: cs, secure: true}, cfg)
+}
 
 type listener struct {
 	net.Listener
-	conns *Conns
+	conns  *Conns
+	secure bool
 }
 
 func (l *listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return l.conns.add(tcp), nil
+		return l.conns.add(tcp, l.secure), nil
 	}
 	return c, err
 }
 
 // Attach makes srv tell the set what its connections do. It wraps the server's
-// Handler, ConnState and ConnContext, which keep working, and must be called
-// before the server serves.
+// Handler, ConnState, ConnContext and BaseContext, which keep working, and must be
+// called before the server serves.
 func (cs *Conns) Attach(srv *http.Server) {
 	srv.Handler = cs.handler(srv.Handler)
 	srv.ConnState = hook(srv.ConnState)
 	srv.ConnContext = connContext(srv.ConnContext)
+	srv.BaseContext = cs.baseContext(srv)
+}
+
+// baseContext is where a server has decided about HTTP/2, and has not accepted yet.
+func (cs *Conns) baseContext(srv *http.Server) func(net.Listener) context.Context {
+	next := srv.BaseContext
+	return func(ln net.Listener) context.Context {
+		cs.watchTLS(srv)
+		if next != nil {
+			return next(ln)
+		}
+		return context.Background()
+	}
 }
 
 func hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
@@ -75,7 +96,7 @@ func hook(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
 			c.enter(to)
 		}
 		if next != nil {
-			next(nc, to)
+			next(usersConn(nc), to)
 		}
 	}
 }
@@ -99,7 +120,7 @@ type connKey struct{}
 func connContext(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
 	return func(ctx context.Context, nc net.Conn) context.Context {
 		if next != nil {
-			ctx = next(ctx, nc)
+			ctx = next(ctx, usersConn(nc))
 		}
 		if c := unwrap(nc); c != nil {
 			ctx = context.WithValue(ctx, connKey{}, c)
@@ -129,16 +150,29 @@ func (cs *Conns) handler(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 		if c != nil && !c.gone() {
-			c.requests.Add(1)
+			c.requests.Add(1) // of HTTP/2 it is http2 that counts them
+			cs.noteProtocol(r)
 		}
 	})
 }
 
+// noteProtocol sees HTTP/2 that net/http serves on a connection that we take for
+// HTTP/1: a future Go may do that, or another implementation.
+func (cs *Conns) noteProtocol(r *http.Request) {
+	if r.ProtoMajor == 2 {
+		cs.oneStep.Store(true)
+	}
+}
+
+// OneStep says whether there is HTTP/2 that ends in one step, as net/http does it:
+// streams that cross the end are lost, and not counted.
+func (cs *Conns) OneStep() bool { return cs.oneStep.Load() }
+
 // now is a stamp: nanoseconds since the epoch of the set, never 0.
 func (cs *Conns) now() int64 { return int64(time.Since(cs.epoch)) | 1 }
 
-func (cs *Conns) add(tcp *net.TCPConn) *Conn {
-	c := &Conn{TCPConn: tcp, conns: cs}
+func (cs *Conns) add(tcp *net.TCPConn, secure bool) *Conn {
+	c := &Conn{TCPConn: tcp, conns: cs, secure: secure}
 	c.word.Store(cs.word(fresh))
 	cs.live.Add(1)
 	cs.link(c)
@@ -207,6 +241,12 @@ func (cs *Conns) Count() (n Count) {
 			n.Fresh++
 		case whole, active:
 			n.Active++
+		case streams, moved:
+			if c.http2.Load().busy() {
+				n.Active++
+			} else {
+				n.Idle++
+			}
 		case idle:
 			n.Idle++
 		case hijacked:

@@ -121,6 +121,12 @@ func (cs *Conns) Cut() (busy int, unacknowledged int64) {
 		switch s, _ := split(c.word.Load()); s {
 		case reading, whole, active, hijacked:
 			busy++
+		case streams, moved:
+			if c.http2.Load().busy() {
+				busy++
+				break
+			}
+			unacknowledged += c.unacknowledged()
 		case idle, halfClosed, flushing:
 			unacknowledged += c.unacknowledged()
 		}

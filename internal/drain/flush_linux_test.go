@@ -235,7 +235,7 @@ func TestAConnectionThatStillDownloadsIsNotClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lingering{Conns: New()}
 		tcp, peer := tcpPair(t)
-		c := l.add(tcp)
+		c := l.add(tcp, false)
 		c.enter(http.StateActive)
 		unread := fill(t, tcp)
 		c.enter(http.StateIdle)
@@ -282,7 +282,7 @@ func TestARequestThatCrossesOurEndOnABrokenPathIsLate(t *testing.T) {
 	cs := New()
 	cs.Retire()
 	tcp, peer := tcpPair(t)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	deaf(t, peer.TCPConn, 255)
 	c.Close()
 	<-time.After(parting + parting/2)

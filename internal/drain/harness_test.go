@@ -3,6 +3,7 @@ package drain
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -21,6 +22,7 @@ type service struct {
 	*Conns
 	srv  *http.Server
 	addr string
+	tls  bool
 	hook chan http.ConnState // what the user's ConnState was told
 }
 
@@ -44,18 +46,19 @@ func serveOn(tb testing.TB, ln net.Listener, ours bool, h http.Handler, prepare 
 	for _, f := range prepare {
 		f(s.srv)
 	}
-	if ours {
+	s.tls = s.srv.TLSConfig != nil
+	switch {
+	case ours && s.tls:
+		s.Attach(s.srv)
+		ln = s.TLSListener(ln, s.srv.TLSConfig)
+	case ours:
 		s.Attach(s.srv)
 		ln = s.Listener(ln)
+	case s.tls:
+		ln = tls.NewListener(ln, s.srv.TLSConfig)
 	}
 	served := make(chan error, 1)
-	go func() {
-		if s.srv.TLSConfig != nil {
-			served <- s.srv.ServeTLS(ln, "", "")
-			return
-		}
-		served <- s.srv.Serve(ln)
-	}()
+	go func() { served <- s.srv.Serve(ln) }()
 	tb.Cleanup(func() {
 		s.Cut()
 		s.srv.Close()

@@ -57,7 +57,7 @@ func TestBytesThatTheServerReadsTooLateAreCounted(t *testing.T) {
 	cs := New()
 	cs.Retire()
 	tcp, peer := tcpPair(t)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	c.halfClose(c.word.Load())
 	equal(t, "in time", c.heard([]byte(get)), false) // as at the end of a Read that had begun
 	equal(t, "late", cs.Late(), 1)
@@ -77,7 +77,7 @@ func TestWhatWasCutIsNotLateToo(t *testing.T) {
 	cs := New()
 	cs.Retire()
 	tcp, _ := tcpPair(t)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	c.heard([]byte(get[:10]))
 	busy, _ := cs.Cut()
 	equal(t, "busy", busy, 1)
@@ -139,12 +139,14 @@ func TestAFarewellInTLSIsNotLate(t *testing.T) {
 }
 
 // serveTLS is serve, with a certificate of httptest.
-func serveTLS(tb testing.TB, h http.Handler) *service {
+func serveTLS(tb testing.TB, h http.Handler, prepare ...func(*http.Server)) *service {
 	tb.Helper()
+	return serve(tb, h, append([]func(*http.Server){withTLS}, prepare...)...)
+}
+
+func withTLS(srv *http.Server) {
 	other := httptest.NewUnstartedServer(nil)
 	other.StartTLS()
 	defer other.Close()
-	return serve(tb, h, func(srv *http.Server) {
-		srv.TLSConfig = &tls.Config{Certificates: other.TLS.Certificates}
-	})
+	srv.TLSConfig = &tls.Config{Certificates: other.TLS.Certificates}
 }

@@ -12,9 +12,18 @@ const minTick = 5 * time.Millisecond
 // lingers, a request that has begun to arrive is waited for.
 const patience = time.Second
 
-// Retire begins the end: from now on HTTP/1 clients are asked to close, and the
-// clock of each connection runs.
-func (cs *Conns) Retire() { cs.retired.CompareAndSwap(0, cs.now()) }
+// Retire begins the end: from now on HTTP/1 clients are asked to close, HTTP/2 clients
+// are told to open no more streams, and the clock of each connection runs.
+func (cs *Conns) Retire() {
+	if !cs.retired.CompareAndSwap(0, cs.now()) {
+		return
+	}
+	cs.each(func(c *Conn) {
+		if h := c.http2.Load(); h != nil {
+			go h.depart()
+		}
+	})
+}
 
 // Resume takes Retire back.
 func (cs *Conns) Resume() {
@@ -25,8 +34,9 @@ func (cs *Conns) Resume() {
 // Linger returns when no connection is left that net/http's Shutdown could
 // surprise, or when ctx ends. A connection that has been new or idle for timeout,
 // counted from Retire or from its last response, is half-closed: we end our side
-// and read on, so that what still arrives is counted. Hijacked connections are not
-// waited for.
+// and read on, so that what still arrives is counted. An HTTP/2 client that has not
+// acknowledged by then that it was told is not waited for any longer: nor are those
+// whose streams go on, nor hijacked connections.
 //
 // Every accepted connection must be in the server's hands before.
 func (cs *Conns) Linger(ctx context.Context, timeout time.Duration) error {
@@ -53,7 +63,7 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 	cs.each(func(c *Conn) {
 		word := c.word.Load()
 		s, since := split(word)
-		if s != fresh && s != reading && s != idle {
+		if s != fresh && s != reading && s != idle && s != streams {
 			return
 		}
 		left := timeout - time.Duration(now-max(since, retired))
@@ -62,6 +72,10 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 		}
 		if left > 0 {
 			next = min(next, left)
+			return
+		}
+		if s == streams {
+			go c.http2.Load().giveUp()
 			return
 		}
 		c.halfClose(word)
@@ -83,10 +97,13 @@ func (c *Conn) halfClose(word uint64) {
 		c.swap(word, s)
 		return
 	}
-	if c.swap(word, halfClosed) {
-		c.CloseWrite()
-		c.SetReadDeadline(longAgo)
+	if !c.swap(word, halfClosed) {
+		return
 	}
+	if !c.secure { // TLS ends with an alert, which the server sends when it closes
+		c.CloseWrite()
+	}
+	c.SetReadDeadline(longAgo)
 }
 
 var longAgo = time.Unix(1, 0)

@@ -111,9 +111,9 @@ func TestTheClockOfAConnectionRunsFromRetireOrFromItsLastResponse(t *testing.T) 
 			synctest.Test(t, func(t *testing.T) {
 				l := lingering{Conns: New()}
 				tcp, peer := tcpPair(t)
-				c := l.add(tcp)
+				c := l.add(tcp, false)
 				other, _ := tcpPair(t)
-				l.add(other) // its clock has Linger look when it is not yet c's time
+				l.add(other, false) // its clock has Linger look when it is not yet c's time
 				if tc.before != nil {
 					tc.before(c)
 				}
@@ -137,7 +137,7 @@ func TestTheClockRunsFromRetireAndNotFromLinger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lingering{Conns: New()}
 		tcp, _ := tcpPair(t)
-		c := l.add(tcp)
+		c := l.add(tcp, false)
 		l.Retire()
 		time.Sleep(40 * time.Minute)
 		l.linger(t, time.Hour)
@@ -152,7 +152,7 @@ func TestAConnectionInUseIsNotClosedByTheClock(t *testing.T) {
 		var conns []*Conn
 		for _, to := range []state{whole, active, hijacked} {
 			tcp, _ := tcpPair(t)
-			c := l.add(tcp)
+			c := l.add(tcp, false)
 			c.move(to)
 			conns = append(conns, c)
 		}
@@ -173,7 +173,7 @@ func TestARequestThatHasArrivedIsNotClosedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lingering{Conns: New()}
 		tcp, peer := tcpPair(t)
-		c := l.add(tcp)
+		c := l.add(tcp, false)
 		c.enter(http.StateActive)
 		c.enter(http.StateIdle)
 		peer.send(get)
@@ -198,7 +198,7 @@ func TestAConnectionThatIsUsedMeanwhileIsNotClosed(t *testing.T) {
 	cs := New()
 	cs.Retire()
 	tcp, _ := tcpPair(t)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	seen := c.word.Load()
 	c.enter(http.StateActive)
 	c.enter(http.StateIdle)
@@ -214,7 +214,7 @@ func TestLingerReturnsWhenTheLastConnectionIsGone(t *testing.T) {
 		var conns []*Conn
 		for range 3 {
 			tcp, _ := tcpPair(t)
-			conns = append(conns, l.add(tcp))
+			conns = append(conns, l.add(tcp, false))
 		}
 		conns[0].enter(http.StateHijacked) // is not waited for
 		l.Retire()
@@ -242,7 +242,7 @@ func TestLingerWaitsUntilTheServerHasLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lingering{Conns: New()}
 		tcp, _ := tcpPair(t)
-		c := l.add(tcp)
+		c := l.add(tcp, false)
 		l.Retire()
 		l.linger(t, 0)
 		defer l.over()
@@ -265,7 +265,7 @@ func TestWithoutATimeoutWhatIsIdleEndsAtOnce(t *testing.T) {
 		conns := map[state]*Conn{}
 		for s := fresh; s <= idle; s++ {
 			tcp, _ := tcpPair(t)
-			conns[s] = l.add(tcp)
+			conns[s] = l.add(tcp, false)
 			conns[s].move(s)
 		}
 		l.Retire()
@@ -293,7 +293,7 @@ func TestLingerEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := lingering{Conns: New()}
 		tcp, _ := tcpPair(t)
-		l.add(tcp).enter(http.StateActive)
+		l.add(tcp, false).enter(http.StateActive)
 		l.Retire()
 		l.linger(t, time.Hour)
 		defer l.over()

@@ -3,7 +3,6 @@
 //   - no `Connection: close`: TestARequestAfterRetireIsAnsweredAndItsConnectionCloses
 //   - `Connection: close` also where it asks for Upgrade:
 //     TestARequestForAnUpgradeIsNotAskedToClose
-//   - `Connection: close` also on HTTP/2: TestAnHTTP2RequestIsNotAskedToClose
 //   - Resume leaves the stamp: TestResumeTakesRetireBack
 //   - Linger returns at once; Linger does not wait for what is active:
 //     TestTheRequestAfterAResponseThatBeganBeforeRetireIsAnswered
@@ -27,7 +26,6 @@ package drain
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -65,32 +63,6 @@ func TestARequestForAnUpgradeIsNotAskedToClose(t *testing.T) {
 		t.Error("asked to close")
 	}
 	c.open()
-}
-
-// On HTTP/2 the header would start net/http's own GOAWAY.
-func TestAnHTTP2RequestIsNotAskedToClose(t *testing.T) {
-	s := serve(t, http.HandlerFunc(hello), func(srv *http.Server) {
-		srv.Protocols = new(http.Protocols)
-		srv.Protocols.SetUnencryptedHTTP2(true)
-	})
-	s.Retire()
-	tr := &http.Transport{Protocols: s.srv.Protocols}
-	defer tr.CloseIdleConnections()
-	for range 10 {
-		resp, err := (&http.Client{Transport: tr}).Get("http://" + s.addr)
-		must(t, err)
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		equal(t, "protocol", resp.ProtoMajor, 2)
-		equal(t, "Connection", resp.Header.Get("Connection"), "")
-	}
-	opened := 0
-	for len(s.hook) > 0 {
-		if <-s.hook == http.StateNew {
-			opened++
-		}
-	}
-	equal(t, "connections", opened, 1)
 }
 
 func TestResumeTakesRetireBack(t *testing.T) {
@@ -268,7 +240,7 @@ func TestAHandlerDoesNotRunWhenOurSideHasEnded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cs := New()
 			tcp, _ := tcpPair(t)
-			c := cs.add(tcp)
+			c := cs.add(tcp, false)
 			cs.Retire()
 			end(c)
 			h := cs.handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the handler ran") }))
@@ -292,7 +264,7 @@ func TestARequestThatWasReadWhenOurSideHadEndedIsLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cs := New()
 			tcp, _ := tcpPair(t)
-			c := cs.add(tcp)
+			c := cs.add(tcp, false)
 			cs.Retire()
 			end(c)
 			c.enter(http.StateActive)
@@ -315,7 +287,7 @@ func requestOn(tb testing.TB, c *Conn) *http.Request {
 func TestAnHTTP2HandlerDoesNotChangeTheStateOfItsConnection(t *testing.T) {
 	cs := New()
 	tcp, _ := tcpPair(t)
-	c := cs.add(tcp)
+	c := cs.add(tcp, false)
 	c.enter(http.StateActive)
 	c.enter(http.StateIdle)
 	h := cs.handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {

@@ -247,7 +247,7 @@ func TestAReaderIsToldThatItsConnectionWasClosed(t *testing.T) {
 		t.Run(fmt.Sprintf("retired %v", retired), func(t *testing.T) {
 			cs := New()
 			tcp, _ := tcpPair(t)
-			c := cs.add(tcp)
+			c := cs.add(tcp, false)
 			c.enter(http.StateHijacked)
 			if retired {
 				cs.Retire()

@@ -1,0 +1,276 @@
+package drain
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// everyStream is the last stream that the first GOAWAY announces: none is refused, but
+// the client is to open no more on this connection; RFC 9113 6.8.
+const everyStream = 1<<31 - 1
+
+// pingData marks the PING behind our first GOAWAY. net/http's own have random data.
+var pingData = [keptPayload]byte{'o', 'v', 'e', 'r', 'l', 'a', 'p', '2'}
+
+// http2 watches the frames of an HTTP/2 connection, to end it in two steps as RFC 9113
+// 6.8 has it. net/http's server ends one in a single step, with a GOAWAY that names the
+// last stream it knows, and discards streams that cross it; a client may not repeat
+// those whose body it cannot read again.
+//
+//	told    a GOAWAY that names no stream has gone out, and a PING behind it
+//	moved   the PING was acknowledged: every stream that was opened before the GOAWAY
+//	        arrived is known, and a client that obeys opens no more
+//	ended   no stream is open any more: a GOAWAY that names the last one has gone out,
+//	        and the end of our side
+//
+// Both directions are watched from the first byte on, or one would not know where a
+// frame ends. What the client sends after the end is read on, to see whether it opens
+// streams: those are late.
+type http2 struct {
+	conn *Conn
+	wire net.Conn // what is written to: the TCP connection, or TLS over it
+
+	writing sync.Mutex // held while something is written; taken before mu
+	out     outgoing
+	told    bool
+
+	mu      sync.Mutex
+	in      splitter
+	open    map[uint32]halves // streams, and which half of each has ended
+	highest uint32            // of the client's streams
+	last    uint32            // stream that we, or net/http, have announced
+	moved   bool
+	ended   bool
+}
+
+// halves of a stream: a bit for each that has ended.
+type halves byte
+
+const (
+	theirs halves = 1 << iota
+	ours
+)
+
+// speakHTTP2 says that c speaks HTTP/2 from here on: after the client's preface, and
+// before anything of ours.
+func (c *Conn) speakHTTP2(wire net.Conn) *http2 {
+	h := &http2{conn: c, wire: wire, open: make(map[uint32]halves), last: everyStream}
+	c.http2.Store(h)
+	c.move(streams)
+	return h
+}
+
+// clear says whether the frames are what the TCP connection carries.
+func (h *http2) clear() bool { return h.wire == h.conn.TCPConn }
+
+// write writes for net/http, and puts between two of its frames what we have to say. A
+// client that does not read holds up nobody but itself.
+func (h *http2) write(p []byte) (n int, err error) {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	for n < len(p) && err == nil {
+		if h.hasEnded() {
+			return len(p), nil // net/http does not know yet that nobody listens
+		}
+		piece := p[n:]
+		if h.due() {
+			piece = piece[:h.out.untilGap(piece)]
+		}
+		var m int
+		m, err = h.wire.Write(piece)
+		h.sent(piece[:m])
+		n += m
+		if err == nil {
+			err = h.interject()
+		}
+	}
+	return n, err
+}
+
+// due says whether the first GOAWAY has to go out: not before the first stream has come.
+// Who connects means to send something, and Go's own client fails a request whose new
+// connection ends before it was used ("client conn could not be established"). h.writing
+// is held.
+func (h *http2) due() bool {
+	if h.told || h.conn.conns.retired.Load() == 0 {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.highest > 0 || h.moved
+}
+
+// sent follows what has been written. h.writing is held.
+func (h *http2) sent(p []byte) {
+	for len(p) > 0 {
+		n, f := h.out.take(p)
+		p = p[n:]
+		if f != nil && !h.out.strange {
+			h.note(f)
+		}
+	}
+}
+
+// note takes down what a frame of net/http's does to the streams.
+func (h *http2) note(f *frame) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if f.kind == frameGoAway {
+		h.announce(f.lastStream())
+	}
+	if f.kind == frameHeaders && f.stream%2 == 0 {
+		h.open[f.stream] = theirs // pushed: it has no other half
+	}
+	if h.close(f, ours) && f.stream%2 == 1 {
+		h.conn.requests.Add(1)
+	}
+}
+
+// close ends what f ends of its stream: one half, or both by RST_STREAM, which net/http
+// sends behind an answer that did not need all of the body. It says whether it was
+// that half. h.mu is held.
+func (h *http2) close(f *frame, half halves) (closed bool) {
+	ended, open := h.open[f.stream]
+	if !open || !f.endsStream() {
+		return false
+	}
+	if f.kind == frameRST || ended|half == theirs|ours {
+		delete(h.open, f.stream)
+	} else {
+		h.open[f.stream] = ended | half
+	}
+	return f.kind != frameRST
+}
+
+// announce says which stream is the last. net/http takes no notice of one that it did
+// not know when it decided to say so. h.mu is held.
+func (h *http2) announce(last uint32) {
+	h.last = min(h.last, last)
+	for id := range h.open {
+		if id > h.last && id%2 == 1 {
+			delete(h.open, id)
+			h.noteLate()
+		}
+	}
+}
+
+func (h *http2) noteLate() {
+	if h.conn.conns.retired.Load() != 0 {
+		h.conn.conns.late.Add(1)
+	}
+}
+
+// heard follows what was read. It says whether that is for net/http: not when our side
+// has ended.
+func (h *http2) heard(p []byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := h.highest == 0
+	for len(p) > 0 {
+		n, f := h.in.take(p)
+		p = p[n:]
+		if f != nil {
+			h.receive(f)
+		}
+	}
+	if h.conn.conns.retired.Load() != 0 && (first && h.highest > 0 || h.moved && len(h.open) == 0) {
+		go h.depart() // it writes, which may take its time
+	}
+	return !h.ended
+}
+
+// receive takes down what a frame of the client's does. h.mu is held.
+func (h *http2) receive(f *frame) {
+	switch {
+	case f.kind == frameHeaders && f.stream > h.highest && f.stream > h.last:
+		h.noteLate()
+		h.highest = f.stream
+	case f.kind == frameHeaders && f.stream > h.highest:
+		h.open[f.stream] = 0
+		h.highest = f.stream
+	case f.kind == framePing && f.has(flagAck) && f.payload == pingData:
+		h.noteMoved()
+	}
+	h.close(f, theirs)
+}
+
+// noteMoved: Linger need not wait for it any more. h.mu is held.
+func (h *http2) noteMoved() {
+	h.moved = true
+	h.conn.move(moved)
+}
+
+// interject writes what is due, if this is a gap. h.writing is held.
+func (h *http2) interject() error {
+	if !h.out.gap() || h.conn.conns.retired.Load() == 0 {
+		return nil
+	}
+	if h.due() {
+		h.told = true
+		said := appendFrame(appendGoAway(nil, everyStream), framePing, pingData[:])
+		if _, err := h.wire.Write(said); err != nil {
+			return err
+		}
+	}
+	if last, announced, end := h.mayEnd(); end {
+		return h.end(last, announced)
+	}
+	return nil
+}
+
+// mayEnd decides that our side ends here, where it may. From then on a stream is late.
+func (h *http2) mayEnd() (last uint32, announced, end bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.moved || h.ended || len(h.open) > 0 {
+		return 0, false, false
+	}
+	h.ended, announced = true, h.last != everyStream
+	h.last = min(h.last, h.highest)
+	return h.last, announced, true
+}
+
+// end says which stream was the last, unless net/http has, and ends our side. The
+// client has a while to end its own; then net/http is told. h.writing is held.
+func (h *http2) end(last uint32, announced bool) error {
+	h.conn.move(halfClosed)
+	time.AfterFunc(parting, func() { h.conn.SetReadDeadline(longAgo) })
+	if !announced {
+		if _, err := h.wire.Write(appendGoAway(nil, last)); err != nil {
+			return err
+		}
+	}
+	if tls, ok := h.wire.(interface{ CloseWrite() error }); ok && !h.clear() {
+		tls.CloseWrite() // the alert that says that this is the end
+	}
+	return h.conn.CloseWrite()
+}
+
+func (h *http2) hasEnded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended
+}
+
+func (h *http2) busy() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.open) > 0
+}
+
+// depart says what is due. It returns when the client has taken it, so it has a
+// goroutine of its own.
+func (h *http2) depart() {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	h.interject() // an error is net/http's to find
+}
+
+// giveUp stops waiting for the client to acknowledge our PING.
+func (h *http2) giveUp() {
+	h.mu.Lock()
+	h.noteMoved()
+	h.mu.Unlock()
+	h.depart()
+}

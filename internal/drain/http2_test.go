@@ -1,0 +1,298 @@
+package drain
+
+import (
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	h2 "golang.org/x/net/http2"
+)
+
+// echo answers with the body, and hold with a word when the test says so.
+func echoAndHold(h held) http.Handler {
+	return paths(map[string]http.HandlerFunc{
+		"/":     func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) },
+		"/hold": h.ServeHTTP,
+	})
+}
+
+func TestAnHTTP2ConnectionEndsInTwoSteps(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(echoAndHold(h))
+		c := dial2(t, s)
+		c.get(1, "/hold")
+		<-h.begun
+		s.Retire()
+		over := s.lingers(t, patient)
+		c.told()
+		c.open(3, "POST", "/", false) // crosses the GOAWAY, as far as we know
+		must(t, c.framer.WriteData(3, true, []byte("crossing")))
+		equal(t, "what crosses is answered", c.answer(3), "crossing")
+		c.obey()
+		must(t, <-over) // though a stream is open
+		h.release <- struct{}{}
+		equal(t, "what was in flight is answered", c.answer(1), "held")
+		c.goAway(3)
+		c.atEnd()
+		c.close()
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 2)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+func TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		c := dial2(t, s)
+		c.get(1, "/")
+		c.answer(1)
+		s.Retire()
+		over := s.lingers(t, patient)
+		c.told()
+		c.obey()
+		c.goAway(1)
+		c.atEnd()
+		c.close()
+		must(t, <-over)
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// Who connects is about to ask. Go's own client fails a request whose new connection is
+// told to leave and ends before it was used.
+func TestAYoungHTTP2ConnectionIsToldBehindItsFirstStream(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(echoAndHold(h))
+		before := dial2(t, s)
+		s.Retire()
+		after := dial2(t, s)
+		for _, c := range []*client2{before, after} {
+			must(t, c.framer.WritePing(false, [8]byte{1}))
+			if f, ok := c.read().(*h2.PingFrame); !ok || !f.IsAck() {
+				t.Fatalf("got %v before there was a stream", f)
+			}
+			c.get(1, "/hold")
+			<-h.begun
+			c.told()
+			h.release <- struct{}{}
+			c.answer(1)
+			c.obey()
+			c.goAway(1)
+			c.atEnd()
+			c.close()
+		}
+		s.lingerNow(t)
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 2)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+func TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		c := dial2(t, s)
+		s.Retire()
+		s.lingerNow(t)
+		c.told()
+		c.goAway(0)
+		c.atEnd()
+		c.close()
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// A client that does not acknowledge, and one that goes on as if it had not been told,
+// get the second GOAWAY when their time is over. Each stream behind that is late.
+func TestStreamsBehindTheSecondGOAWAYAreLate(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		c := dial2(t, s)
+		c.get(1, "/")
+		c.answer(1)
+		s.Retire()
+		c.told()
+		c.get(3, "/")
+		equal(t, "it is not obeyed, and answered", c.answer(3), "hello")
+		over := s.lingers(t, 0)
+		c.goAway(3)
+		c.get(5, "/")
+		c.get(7, "/")
+		must(t, c.framer.WritePing(false, [8]byte{1})) // which is no request
+		c.atEnd()
+		c.close()
+		must(t, <-over)
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 2)
+		equal(t, "late", s.Late(), 2)
+	})
+}
+
+// The same where it is net/http that has said the second GOAWAY, because streams were
+// open at the end of Linger.
+func TestStreamsBehindTheGOAWAYOfShutdownAreLate(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(echoAndHold(h))
+		c := dial2(t, s)
+		c.get(1, "/hold")
+		<-h.begun
+		s.Retire()
+		c.told()
+		left := s.leave(t, 0)
+		c.goAway(1)
+		c.get(3, "/")
+		h.release <- struct{}{}
+		equal(t, "what was open is answered", c.answer(1), "held")
+		c.atEnd() // and no third GOAWAY
+		c.close()
+		must(t, <-left)
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 1)
+		equal(t, "late", s.Late(), 1)
+	})
+}
+
+func TestAnHTTP2ClientThatIgnoresEverythingIsCutAndCounted(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(echoAndHold(h))
+		c := dial2(t, s)
+		c.get(1, "/hold")
+		<-h.begun
+		s.Retire()
+		s.lingerNow(t)
+		busy, _ := s.Cut()
+		equal(t, "busy", busy, 1)
+		h.release <- struct{}{}
+	})
+}
+
+// golang/go#81153: Shutdown does not tell a connection that becomes HTTP/2 after it.
+func TestAHandshakeThatEndsAfterShutdownIsToldAndEnds(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		c := connect2(t, s)
+		s.await(t, http.StateNew)
+		s.Retire()
+		began := make(chan struct{})
+		s.srv.RegisterOnShutdown(func() { close(began) })
+		over := make(chan error, 1)
+		go func() { over <- s.srv.Shutdown(t.Context()) }()
+		<-began
+		c.greet()
+		c.get(1, "/")
+		c.told()
+		equal(t, "answer", c.answer(1), "hello")
+		c.obey()
+		c.goAway(1)
+		c.atEnd()
+		c.close()
+		must(t, <-over)
+		s.flushed(t)
+	})
+}
+
+// A response whose client does not read fills the connection, and with it every writer.
+func TestAnHTTP2ClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		stuck := make(chan struct{})
+		s := serve(paths(map[string]http.HandlerFunc{
+			"/": hello,
+			"/much": func(w http.ResponseWriter, _ *http.Request) {
+				for chunk := make([]byte, 1<<20); ; stuck <- struct{}{} {
+					if _, err := w.Write(chunk); err != nil {
+						close(stuck)
+						return
+					}
+				}
+			},
+		}))
+		deaf, good := dial2(t, s), dial2(t, s)
+		must(t, deaf.framer.WriteWindowUpdate(0, 1<<30))
+		deaf.get(1, "/much")
+		must(t, deaf.framer.WriteWindowUpdate(1, 1<<30))
+		for reading := true; reading; {
+			select {
+			case <-stuck:
+			case <-time.After(100 * time.Millisecond):
+				reading = false
+			}
+		}
+		good.get(1, "/")
+		good.answer(1)
+		s.Retire()
+		good.told()
+		good.obey()
+		good.goAway(1)
+		good.atEnd()
+		good.close()
+		s.lingerNow(t)
+		busy, _ := s.Cut()
+		equal(t, "busy", busy, 1)
+		<-stuck
+	})
+}
+
+// The answer ends before the body: net/http says with RST_STREAM that it needs no more
+// of it, and only then is the stream over.
+func TestAnAnswerThatDoesNotNeedTheBodyArrivesWhole(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(h)
+		c := dial2(t, s)
+		c.open(1, "POST", "/", false)
+		<-h.begun
+		s.Retire()
+		c.told()
+		c.obey()
+		s.lingerNow(t)
+		h.release <- struct{}{}
+		equal(t, "answer", c.answer(1), "held")
+		if f, ok := c.read().(*h2.RSTStreamFrame); !ok || f.ErrCode != h2.ErrCodeNo {
+			t.Fatalf("got %v, want a RST_STREAM without an error", f)
+		}
+		c.goAway(1)
+		c.atEnd()
+		c.close()
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 1)
+	})
+}
+
+func TestAnHTTP2ConnectionGoesOnAfterResume(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		told, fresh := dial2(t, s), dial2(t, s)
+		told.get(1, "/")
+		told.answer(1)
+		s.Retire()
+		told.told()
+		s.Resume()
+		fresh.get(1, "/")
+		fresh.answer(1) // and no GOAWAY
+		told.get(3, "/")
+		told.answer(3)
+		s.Retire()
+		fresh.told()
+		for _, c := range []*client2{fresh, told} {
+			c.obey()
+		}
+		fresh.goAway(1)
+		told.goAway(3)
+		for _, c := range []*client2{fresh, told} {
+			c.atEnd()
+			c.close()
+		}
+		s.lingerNow(t)
+		s.flushed(t)
+		equal(t, "requests", s.Requests(), 3)
+		equal(t, "late", s.Late(), 0)
+	})
+}
