@@ -44,15 +44,28 @@
 //   - settle: accept until the kernel holds nothing more for these sockets: no
 //     connection in the queue, no handshake half done.
 //   - close: leave the group.
-//   - linger: answer with "Connection: close", and end connections that stay idle.
+//   - linger: move clients over. HTTP/1 is answered with "Connection: close", and what
+//     stays idle is ended. An HTTP/2 client gets a GOAWAY that refuses nothing and a PING
+//     behind it; when it has acknowledged that, it opens no more streams here.
 //   - finish: http.Server.Shutdown, when there is nothing left for it to surprise.
+//     HTTP/2 connections with streams that go on get their second GOAWAY now.
 //   - flush: wait until the clients have acknowledged all that was sent.
 //   - cut: at the deadline, close what is left, and count it.
+//
+// # TLS and HTTP/2
+//
+// A server whose TLSConfig has a certificate speaks TLS, and HTTP/2 over it unless that
+// is switched off in one of net/http's ways. HTTP/2 in clear is what Protocols says, or a
+// handler that hijacks such connections (golang.org/x/net/http2/h2c, gin's UseH2C). A
+// TLS session of one release resumes with the next when both have the same keys: see
+// tls.Config.SetSessionTicketKeys.
 //
 // # What it cannot do
 //
 // HTTP/1 has no way to end an idle connection without a race: a client may send a
 // request at the moment we close. LingerTimeout makes that rare, and the verdict
-// counts it as late. An instance that is killed (kill -9) loses what it holds; the
-// sysctl net.ipv4.tcp_migrate_req=1 saves what its accept queue holds.
+// counts it as late. A connection that began as HTTP/1 and was upgraded to HTTP/2
+// ("Upgrade: h2c") is like any other that a handler has hijacked: it is not told, but
+// waited for until the deadline. An instance that is killed (kill -9) loses what it
+// holds; the sysctl net.ipv4.tcp_migrate_req=1 saves what its accept queue holds.
 package overlap

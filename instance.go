@@ -107,7 +107,8 @@ func (inst *Instance) begin(srvs []*http.Server) error {
 func (inst *Instance) listen() error {
 	var lns []*listen.Listener
 	for _, srv := range inst.srvs {
-		ln, err := listen.Listen(context.Background(), "tcp", cmp.Or(srv.Addr, ":http"), listen.Config{AllowMismatch: inst.opts.AllowMismatch})
+		addr := cmp.Or(srv.Addr, defaultAddr(srv))
+		ln, err := listen.Listen(context.Background(), "tcp", addr, listen.Config{AllowMismatch: inst.opts.AllowMismatch})
 		if err != nil {
 			closeAll(lns)
 			return fmt.Errorf("overlap: %w", err)
@@ -118,6 +119,14 @@ func (inst *Instance) listen() error {
 	defer inst.mu.Unlock()
 	inst.lns = lns
 	return nil
+}
+
+// defaultAddr is what net/http listens on where no address is said.
+func defaultAddr(srv *http.Server) string {
+	if hasCertificate(srv.TLSConfig) {
+		return ":https"
+	}
+	return ":http"
 }
 
 func closeAll(lns []*listen.Listener) {

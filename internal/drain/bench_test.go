@@ -86,6 +86,24 @@ func BenchmarkARequestOverLoopback(b *testing.B) {
 	}
 }
 
+// The same over HTTP/2, whose frames we watch.
+func BenchmarkARequestOverHTTP2(b *testing.B) {
+	for way, with := range map[string][]func(*http.Server){"clear": {withH2C}, "TLS": {withTLS, withH2}} {
+		for name, start := range starts {
+			b.Run(way+"/"+name, func(b *testing.B) {
+				c := dial2(b, start(b, http.HandlerFunc(hello), append(with, noHook)...))
+				c.tcp.SetDeadline(time.Time{})
+				must(b, c.framer.WriteWindowUpdate(0, 1<<30)) // room for all the answers
+				b.ReportAllocs()
+				for stream := uint32(1); b.Loop(); stream += 2 {
+					c.get(stream, "/")
+					c.answer(stream)
+				}
+			})
+		}
+	}
+}
+
 var starts = map[string]func(testing.TB, http.Handler, ...func(*http.Server)) *service{"plain": servePlain, "ours": serve}
 
 // What an idle connection takes of the server's memory; the client's is outside of

@@ -4,9 +4,9 @@
 // net/http's own end, Shutdown, closes idle connections on which a request may
 // be on its way, and throws away requests on young ones (golang/go#75591). So it
 // comes last here, when nothing is left for it to surprise: [Conns.Retire] tells
-// clients to move over, [Conns.Linger] closes what has been idle for long,
-// then comes Shutdown, then [Conns.Flush] waits until all that was sent is
-// acknowledged, and [Conns.Cut] ends what is left.
+// clients to move over, [Conns.Linger] closes what has been idle for long and waits
+// until HTTP/2 clients have heard, then comes Shutdown, then [Conns.Flush] waits until
+// all that was sent is acknowledged, and [Conns.Cut] ends what is left.
 //
 // It knows nothing of listening sockets and nothing of the states of an instance.
 package drain
