@@ -36,6 +36,9 @@ func (c *Conn) flush() {
 		if err != nil {
 			return
 		}
+		if ended && c.CloseWrite() != nil {
+			return // reset since: behind the peer's end Read does not say so
+		}
 		n := outstanding(c.TCPConn) // our FIN is the last byte of it
 		if delivered.holds(n <= 1) > vanishing || acked.holds(n == 0) > parting || n == 0 && ended {
 			return
