@@ -23,6 +23,7 @@ type Conn struct {
 	late     atomic.Bool
 	midway   atomic.Bool // closed in the middle of a request, or hijacked
 	greeted  int8        // bytes of HTTP/2's preface that were read; -1: it is none. Read's
+	kept     atomic.Bool // has had an HTTP/1 request: bytes that come now are of another
 
 	prev, next *Conn // guarded by conns.mu
 }
@@ -101,6 +102,7 @@ func (c *Conn) begin() bool {
 	if !moved && from >= halfClosed {
 		c.noteLate()
 	}
+	c.kept.Store(true)
 	return moved || from == active
 }
 
@@ -265,10 +267,11 @@ func (c *Conn) Close() error {
 	if !moved {
 		return nil
 	}
-	if from == whole && c.conns.lingered.Load() {
+	asked := from == whole || from == reading && (c.kept.Load() || !c.secure) // and not only shaken hands
+	if asked && c.conns.lingered.Load() {
 		c.noteLate() // thrown away by Shutdown: no handler had it (golang/go#75591)
 	}
-	if from == whole || from == active {
+	if from == reading || from == whole || from == active {
 		c.midway.Store(true)
 	}
 	go c.flush()

@@ -210,16 +210,6 @@ func TestCutCountsWhatIsBusyAndNothingElse(t *testing.T) {
 	equal(t, "requests", s.Requests(), 1)
 }
 
-// in counts the connections in a state.
-func (cs *Conns) in(want state) (n int) {
-	cs.each(func(c *Conn) {
-		if c.state() == want {
-			n++
-		}
-	})
-	return n
-}
-
 func TestAConnectionThatComesAfterCutIsCutToo(t *testing.T) {
 	s := serve(t, http.HandlerFunc(hello))
 	s.Retire()

@@ -112,6 +112,16 @@ func (c *Conn) state() state {
 	return s
 }
 
+// in counts the connections in a state.
+func (cs *Conns) in(want state) (n int) {
+	cs.each(func(c *Conn) {
+		if c.state() == want {
+			n++
+		}
+	})
+	return n
+}
+
 // lingerNow ends everything that is idle, and waits until the server has let go.
 func (s *service) lingerNow(tb testing.TB) {
 	tb.Helper()

@@ -7,6 +7,8 @@
 //   - heard does not count: TestBytesThatTheServerReadsTooLateAreCounted
 //   - noteLate counts on closed connections: TestWhatWasCutIsNotLateToo
 //   - midway is not set: TestTheRestOfARequestIsNotLate
+//   - halfClose does not count a part of a header; it does on new connections, too:
+//     TestARequestThatStopsInItsHeaderIsLate
 //   - farewell is not asked; it takes every TLS 1.3 record for one; it knows only TLS
 //     1.2: TestAFarewellInTLSIsNotLate
 
@@ -99,6 +101,61 @@ func TestTheRestOfARequestIsNotLate(t *testing.T) {
 	c.Close()
 	s.flushed(t)
 	equal(t, "late", s.Late(), 0)
+}
+
+// The clock closes what has sent a part of a header and no more: a request that gets no
+// answer. A TLS client that has only shaken hands has asked for nothing.
+func TestARequestThatStopsInItsHeaderIsLate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		kept bool
+		part string
+		late int
+	}{
+		"nothing, new":    {false, "", 0},
+		"nothing, kept":   {true, "", 0},
+		"some bytes, new": {false, get[:10], 1},
+		"some, kept":      {true, get[:10], 1},
+		"one, new":        {false, get[:1], 1},
+		"one, kept":       {true, get[:1], 1},
+	} {
+		for tongue, start := range map[string]func(*testing.T) (*service, *client, io.Writer){
+			"in clear": func(t *testing.T) (*service, *client, io.Writer) {
+				s := serve(t, http.HandlerFunc(hello))
+				c := dial(t, s.addr)
+				return s, c, c.TCPConn
+			},
+			"in TLS": func(t *testing.T) (*service, *client, io.Writer) {
+				s := serveTLS(t, http.HandlerFunc(hello))
+				c := dial(t, s.addr)
+				secret := tls.Client(c.TCPConn, &tls.Config{InsecureSkipVerify: true})
+				must(t, secret.Handshake())
+				c.r.Reset(secret)
+				return s, c, secret
+			},
+		} {
+			t.Run(name+" "+tongue, func(t *testing.T) {
+				t.Parallel()
+				s, c, w := start(t)
+				if tc.kept {
+					io.WriteString(w, get)
+					c.answer()
+					s.await(t, http.StateIdle)
+				} else {
+					s.await(t, http.StateNew)
+				}
+				io.WriteString(w, tc.part)
+				if tc.part != "" || tongue == "in TLS" && !tc.kept {
+					eventually(t, "the server has read", func() bool { return s.in(reading) == 1 })
+				}
+				s.Retire()
+				s.lingerNow(t)
+				c.atEnd()
+				c.Close()
+				s.flushed(t)
+				equal(t, "late", s.Late(), tc.late)
+			})
+		}
+	}
 }
 
 // A TLS client answers our end with an alert. That is no request.

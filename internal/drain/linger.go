@@ -100,7 +100,11 @@ func (c *Conn) halfClose(word uint64) {
 	if !c.swap(word, halfClosed) {
 		return
 	}
-	if !c.secure { // TLS ends with an alert, which the server sends when it closes
+	s, _ := split(word)
+	if s == reading && c.kept.Load() {
+		c.noteLate() // a part of a header; of a first one net/http tells us
+	}
+	if s != idle || !c.secure { // an idle TLS connection ends with an alert, which the server sends
 		c.CloseWrite()
 	}
 	c.SetReadDeadline(longAgo)
