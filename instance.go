@@ -286,6 +286,10 @@ func (inst *Instance) baseContext(next func(net.Listener) context.Context) func(
 // long (SSE, WebSocket, long polls) wait for it beside whatever else they wait for.
 // Where ctx is not of a request that an instance serves, it is never closed.
 //
+// A function that was registered with http.Server.RegisterOnShutdown is called, too, but
+// by Shutdown, which comes last: after LingerTimeout, and where the request that waits for
+// it is what the instance lingers for, when DrainTimeout less FinishTimeout is over.
+//
 // In gin, ctx is c.Request.Context().
 func Retiring(ctx context.Context) <-chan struct{} {
 	inst, ok := ctx.Value(instanceKey{}).(*Instance)

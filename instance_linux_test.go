@@ -21,7 +21,7 @@ type inProcess struct {
 	busy     chan struct{} // closed when /busy is being handled
 }
 
-func serveHere(t *testing.T, opts Options) *inProcess {
+func serveHere(t *testing.T, opts Options, prepare ...func(*http.Server)) *inProcess {
 	t.Helper()
 	p := &inProcess{
 		verdicts: make(chan Verdict, 1), notices: make(chan string, 100), done: make(chan error, 1), busy: make(chan struct{}),
@@ -35,6 +35,9 @@ func serveHere(t *testing.T, opts Options) *inProcess {
 		}
 	}
 	p.srv = &http.Server{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(p.answer)}
+	for _, f := range prepare {
+		f(p.srv)
+	}
 	p.Instance = New(opts)
 	go func() { p.done <- p.Serve(p.srv) }()
 	<-serving

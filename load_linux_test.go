@@ -93,6 +93,7 @@ func ask(addr, path, body string) (answer, error) {
 // and half of them keeping theirs, until they are stopped.
 type load struct {
 	addr string
+	dial func(addr string) (*client, error)
 	stop chan struct{}
 	wg   sync.WaitGroup
 
@@ -106,11 +107,22 @@ type load struct {
 const loadClients = 32
 
 func send(t testing.TB, addr string) *load {
-	l := &load{addr: addr, stop: make(chan struct{}), answered: make(map[string]int), seen: make(map[string]chan struct{})}
+	return sendBy(t, addr, dial)
+}
+
+func sendBy(t testing.TB, addr string, dial func(addr string) (*client, error)) *load {
+	l := newLoad(t, addr)
+	l.dial = dial
 	for i := range loadClients {
 		l.wg.Go(func() { l.run(i%2 == 0) })
 	}
-	t.Cleanup(func() { l.end() })
+	return l
+}
+
+// newLoad is a load without clients.
+func newLoad(t testing.TB, addr string) *load {
+	l := &load{addr: addr, stop: make(chan struct{}), answered: make(map[string]int), seen: make(map[string]chan struct{})}
+	t.Cleanup(l.end)
 	return l
 }
 
@@ -130,7 +142,7 @@ func (l *load) run(keep bool) {
 		var a answer
 		var err error
 		if c == nil {
-			c, err = dial(l.addr)
+			c, err = l.dial(l.addr)
 		}
 		if err == nil {
 			a, err = l.exchange(c, fmt.Sprint(i))

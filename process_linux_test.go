@@ -41,6 +41,10 @@ type config struct {
 	HideProc       bool // as in a sandbox without /proc
 	CrashOnServing bool
 	WarmUp         bool // it listens, and does not accept before it is told to
+	ReadHeader     time.Duration
+	TLS            bool
+	H2C            bool // HTTP/2 in clear, beside HTTP/1
+	NoHTTP2        bool
 }
 
 // event is what a process tells the test, a line each.
@@ -50,6 +54,7 @@ type event struct {
 	State   string   `json:",omitempty"`
 	Phase   Phase    `json:",omitempty"`
 	Notice  string   `json:",omitempty"`
+	Began   string   `json:",omitempty"` // the request whose handler has begun
 	Verdict *Verdict `json:",omitempty"`
 }
 
@@ -117,6 +122,8 @@ func service(release string, test *told) http.Handler {
 	// medium fits into the send buffer, so that its handler ends; big does not.
 	mux.HandleFunc("/medium", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, bigBody[:1<<20]) })
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, bigBody) })
+	transfers(mux, test)
+	longLived(mux, test)
 	mux.HandleFunc("/retiring", func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-Retiring(r.Context())
@@ -150,7 +157,7 @@ func serveRole(c config) error {
 	test := listenToTest()
 	go func() { <-test.channel("take back"); inst.TakeBack() }()
 	defer handleSignals(inst)()
-	srv := &http.Server{Addr: c.Addr, Handler: service(c.Release, test)}
+	srv := server(c, test)
 	if c.WarmUp {
 		srv.BaseContext = func(ln net.Listener) context.Context {
 			tell(event{PID: os.Getpid(), State: "listening", Addr: fmt.Sprint([]net.Addr{ln.Addr()})})

@@ -1,9 +1,14 @@
 // Broken on purpose, and seen red:
 //
 //   - take forgets what it has of a head, or of a payload: TestFramesAreFoundInPiecesOfAnySize
-//   - a header block is not looked at, CONTINUATION does not end it; the beginning is a
-//     gap: TestOurFramesComeBetweenTheFramesOfNetHTTP
+//   - a header block is not looked at; there is a gap before SETTINGS:
+//     TestOurFramesComeBetweenTheFramesOfNetHTTP
+//   - write does not look for a gap in what it writes: TestOurFramesTakeTheFirstGap
 //   - what does not begin with SETTINGS is HTTP/2: TestWhatIsNotHTTP2IsLeftAlone
+//   - what is pushed is not open; TLS is not ended: TestAPushedStreamIsWaitedFor
+//   - announce leaves streams open: TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate
+//   - noteBytes does not look at frames; enter listens to net/http on HTTP/2, too:
+//     TestStreamsThatComeWhileFlushingAreLate
 
 package drain
 
@@ -11,6 +16,8 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 
 	h2 "golang.org/x/net/http2"
@@ -85,6 +92,28 @@ func TestFramesAreFoundInPiecesOfAnySize(t *testing.T) {
 type paper struct {
 	net.Conn
 	bytes.Buffer
+	ended bool
+}
+
+func (p *paper) CloseWrite() error { p.ended = true; return nil }
+
+// frames returns what is on it, and wants it to begin as a server does. No frame may
+// come where RFC 9113 forbids it: that the Framer knows.
+func (p *paper) frames(tb testing.TB) (all []h2.FrameHeader, lastStreams []uint32) {
+	tb.Helper()
+	for r := h2.NewFramer(nil, p); ; {
+		f, err := r.ReadFrame()
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return all, lastStreams
+		}
+		must(tb, err)
+		if g, ok := f.(*h2.GoAwayFrame); ok {
+			lastStreams = append(lastStreams, g.LastStreamID)
+		}
+		if all = append(all, f.Header()); all[0].Type != h2.FrameSettings {
+			tb.Fatalf("it begins with %v", all[0])
+		}
+	}
 }
 
 func (p *paper) Write(b []byte) (int, error) { return p.Buffer.Write(b) }
@@ -122,19 +151,9 @@ func TestOurFramesComeBetweenTheFramesOfNetHTTP(t *testing.T) {
 				must(t, err)
 				equal(t, "written", n, len(p))
 			})
-			goAways := 0
-			for r := h2.NewFramer(nil, wire); ; {
-				f, err := r.ReadFrame() // which knows where no frame may come
-				if err == io.EOF {
-					break
-				}
-				must(t, err)
-				if g, ok := f.(*h2.GoAwayFrame); ok {
-					goAways++
-					equal(t, "last stream", g.LastStreamID, everyStream)
-				}
-			}
-			equal(t, "GOAWAYs", goAways, 1)
+			_, goAways := wire.frames(t)
+			equal(t, "GOAWAYs", len(goAways), 1)
+			equal(t, "last stream", goAways[0], everyStream)
 			if t.Failed() {
 				return
 			}
@@ -142,14 +161,27 @@ func TestOurFramesComeBetweenTheFramesOfNetHTTP(t *testing.T) {
 	}
 }
 
+// A big answer does not keep us waiting until it ends in a gap.
+func TestOurFramesTakeTheFirstGap(t *testing.T) {
+	all := aConversation(t)
+	h, wire, cs := written(t)
+	cs.retired.Store(1)
+	_, err := h.write(all[:len(all)-1])
+	must(t, err)
+	frames, _ := wire.frames(t)
+	equal(t, "behind SETTINGS", frames[1].Type, h2.FrameGoAway)
+	equal(t, "behind that", frames[2].Type, h2.FramePing)
+}
+
 func TestWhatIsNotHTTP2IsLeftAlone(t *testing.T) {
 	h, wire, cs := written(t)
 	cs.retired.Store(1)
-	const refusal = "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n"
+	// Long enough to end what could be taken for a frame.
+	refusal := "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n" + strings.Repeat("\x00", 5<<20)
 	_, err := io.WriteString(writer(h.write), refusal)
 	must(t, err)
 	h.giveUp()
-	equal(t, "written", wire.String(), refusal)
+	equal(t, "it was left alone", wire.String() == refusal, true)
 }
 
 type writer func([]byte) (int, error)
@@ -172,5 +204,41 @@ func TestAPushedStreamIsWaitedFor(t *testing.T) {
 	if wire.Len() == before+frameHeadLen {
 		t.Error("no GOAWAY came behind the last stream")
 	}
+	equal(t, "TLS was ended", wire.ended, true)
 	equal(t, "requests", cs.Requests(), 1)
+}
+
+// net/http decides which stream is its last before it has seen all that have come.
+func TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate(t *testing.T) {
+	h, wire, cs := written(t)
+	cs.retired.Store(1)
+	f := h2.NewFramer(writer(h.write), nil)
+	must(t, f.WriteSettings())
+	h.heard(appendHead(5))
+	must(t, f.WriteGoAway(3, h2.ErrCodeNo, nil))
+	equal(t, "late", cs.Late(), 1)
+	h.giveUp()
+	equal(t, "has ended", h.hasEnded(), false)
+	must(t, f.WriteData(3, true, nil))
+	equal(t, "has ended", h.hasEnded(), true) // it does not wait for an answer to the other
+	_, goAways := wire.frames(t)
+	equal(t, "GOAWAYs", len(goAways), 2) // our first, and net/http's
+}
+
+// What a client still sends when nobody reads for net/http any more.
+func TestStreamsThatComeWhileFlushingAreLate(t *testing.T) {
+	cs := New()
+	tcp, _ := tcpPair(t)
+	c := cs.add(tcp, false)
+	h := c.speakHTTP2(c.TCPConn)
+	cs.retired.Store(1)
+	must(t, h2.NewFramer(writer(h.write), nil).WriteSettings())
+	h.giveUp()
+	equal(t, "has ended", h.hasEnded(), true)
+	c.enter(http.StateActive) // which net/http says late of a connection that has just begun
+	equal(t, "late", cs.Late(), 0)
+	c.noteBytes(appendFrame(nil, framePing, make([]byte, 8)))
+	equal(t, "late, when it was no stream", cs.Late(), 0)
+	c.noteBytes(append(appendHead(1), appendHead(3)...))
+	equal(t, "late", cs.Late(), 2)
 }

@@ -1,3 +1,22 @@
+// Broken on purpose, and seen red:
+//
+//   - no first GOAWAY; the second without an acknowledgement, or with streams open; no
+//     second one; moved is live: TestAnHTTP2ConnectionEndsInTwoSteps
+//   - Retire tells nobody; an acknowledgement ends nothing; no FIN:
+//     TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows
+//   - told at once; not told behind the first stream:
+//     TestAYoungHTTP2ConnectionIsToldBehindItsFirstStream
+//   - giveUp does nothing; streams is not live; no bound when our side has ended:
+//     TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock
+//   - late is not counted; Read ends with our side: TestStreamsBehindTheSecondGOAWAYAreLate
+//   - a GOAWAY of ours behind net/http's: TestStreamsBehindTheGOAWAYOfShutdownAreLate
+//   - Cut does not see streams: TestAnHTTP2ClientThatIgnoresEverythingIsCutAndCounted
+//   - nothing is said between net/http's frames:
+//     TestAHandshakeThatEndsAfterShutdownIsToldAndEnds
+//   - Retire waits for each: TestAnHTTP2ClientThatDoesNotReadHoldsUpNobody
+//   - an answer ends its stream: TestAnAnswerThatDoesNotNeedTheBodyArrivesWhole
+//   - the beginning tells at once: TestAnHTTP2ConnectionGoesOnAfterResume
+
 package drain
 
 import (
@@ -55,6 +74,7 @@ func TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows(t *testing.T) {
 		c.obey()
 		c.goAway(1)
 		c.atEnd()
+		equal(t, "state", only(t, s.Conns).state(), halfClosed) // it hears us out
 		c.close()
 		must(t, <-over)
 		s.flushed(t)
@@ -122,8 +142,10 @@ func TestStreamsBehindTheSecondGOAWAYAreLate(t *testing.T) {
 		equal(t, "it is not obeyed, and answered", c.answer(3), "hello")
 		over := s.lingers(t, 0)
 		c.goAway(3)
-		c.get(5, "/")
-		c.get(7, "/")
+		for i, stream := range []uint32{5, 7} {
+			c.get(stream, "/")
+			eventually(t, "it was counted", func() bool { return s.Late() == i+1 })
+		}
 		must(t, c.framer.WritePing(false, [8]byte{1})) // which is no request
 		c.atEnd()
 		c.close()
