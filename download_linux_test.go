@@ -17,6 +17,8 @@ import (
 // What an instance that leaves still has to give.
 //
 // Broken on purpose, and seen red:
+//
+//   - the clock runs for what is active: TestAChunkedResponseWithATrailerSpansTheRetirement
 
 // file is one with bytes that do not repeat.
 func file(t *testing.T, size int) (uri string, content []byte, f *os.File) {

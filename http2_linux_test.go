@@ -1,3 +1,9 @@
+//go:build !go1.27
+
+// From Go 1.27 on x/net's client is net/http's, which fails requests before it has sent
+// them when a GOAWAY comes ("cannot rewind body"): there h2load and bench, which has a
+// client of its own, have to do.
+
 package overlap
 
 import (
@@ -17,6 +23,9 @@ import (
 // HTTP/2 through real processes.
 //
 // Broken on purpose, and seen red:
+//
+//   - no first GOAWAY; the second with streams open; Linger returns at once:
+//     TestHTTP2RequestsThatCannotBeRepeatedAreAnswered
 
 // tongues are the ways in which an instance speaks HTTP/2.
 var tongues = map[string]struct {

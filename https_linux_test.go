@@ -14,6 +14,12 @@ import (
 // HTTP/1 in TLS.
 //
 // Broken on purpose, and seen red:
+//
+//   - Linger returns at once; the ports close without steering: TestClientsOfTLSLoseNothing
+//   - the user's config is used: TestTheConfigOfTLSStaysTheUsers
+//   - the listener has a clone of the clone: TestSessionTicketKeysThatAreSetOnceItServesAreUsed
+//   - nothing is withdrawn: TestHTTP2ThatIsSwitchedOffStaysOff
+//   - the FIN goes out before the alert: TestTheEndOfAConnectionInTLSIsSaid
 
 func TestClientsOfTLSLoseNothing(t *testing.T) {
 	current := start(t, "serve", config{Release: "v1", TLS: true, NoHTTP2: true})
@@ -107,6 +113,10 @@ func TestHTTP2ThatIsSwitchedOffStaysOff(t *testing.T) {
 		"by TLSNextProto": {func(srv *http.Server) {
 			srv.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 		}, "http/1.1"},
+		"and HTTP/1 too, by Protocols": {func(srv *http.Server) {
+			srv.Protocols = new(http.Protocols)
+			srv.Protocols.SetHTTP2(true)
+		}, "h2"},
 		"by Protocols, though NextProtos has it": {func(srv *http.Server) {
 			srv.TLSConfig.NextProtos = []string{"h2", "http/1.1"}
 			srv.Protocols = new(http.Protocols)

@@ -11,6 +11,9 @@ import (
 // will.
 //
 // Broken on purpose, and seen red:
+//
+//   - no `Connection: close`: TestPipelinedRequestsAreProcessedUpToConnectionClose,
+//     TestAClientOfHTTP10IsAnswered
 
 // Requests that were sent without waiting for answers. Those that begin before the
 // signal are answered, and so is the first one after it, with `Connection: close`. What

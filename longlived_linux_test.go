@@ -12,6 +12,10 @@ import (
 // Handlers that end late, in their own way, or never.
 //
 // Broken on purpose, and seen red:
+//
+//   - the clock runs for what is active: TestAHandlerThatEndsByRegisterOnShutdownEndsWhole
+//   - Flush does not wait for what is hijacked: TestAHijackedConnectionIsWaitedFor
+//   - Cut counts nothing: TestWhatEndsByNothingIsCutAndCounted
 
 // The function is called by Shutdown, which is the last step: see Instance.Serve.
 func TestAHandlerThatEndsByRegisterOnShutdownEndsWhole(t *testing.T) {

@@ -13,6 +13,10 @@ import (
 // DrainTimeout, and what they lose by it is counted.
 //
 // Broken on purpose, and seen red:
+//
+//   - Shutdown's end of a header is not counted: TestAHeaderThatNeverEndsDoesNotHoldTheExit
+//   - the clock's is not: TestARequestThatStopsInItsHeaderIsLate
+//   - Cut counts nothing, or no bytes: TestAClientThatStopsReadingIsCut
 
 // A header that comes byte by byte, fast enough to be waited for. One that is ended by
 // the server's own ReadHeaderTimeout is not ended by the retirement.

@@ -18,54 +18,32 @@ func secure(srv *http.Server) bool {
 		return false
 	}
 	cfg := srv.TLSConfig.Clone()
-	cfg.NextProtos = nextProtos(cfg.NextProtos, protocols(srv))
-	srv.TLSConfig = cfg
-	offerWhatIsServed(srv)
-	return true
-}
-
-// offerWhatIsServed takes HTTP/2 off the list again where net/http has not set it up
-// (GODEBUG=http2server=0, a build without it). BaseContext is called when it has
-// decided that, and before it accepts.
-func offerWhatIsServed(srv *http.Server) {
-	next := srv.BaseContext
-	srv.BaseContext = func(ln net.Listener) context.Context {
-		if srv.TLSNextProto["h2"] == nil {
-			srv.TLSConfig.NextProtos = slices.DeleteFunc(srv.TLSConfig.NextProtos, func(p string) bool { return p == "h2" })
+	cfg.NextProtos = slices.Clone(cfg.NextProtos) // which Clone shares
+	for _, proto := range []string{"h2", "http/1.1"} {
+		if !slices.Contains(cfg.NextProtos, proto) {
+			cfg.NextProtos = append(cfg.NextProtos, proto)
 		}
-		return next(ln)
 	}
+	srv.TLSConfig = cfg
+	withdraw(srv)
+	return true
 }
 
 func hasCertificate(cfg *tls.Config) bool {
 	return cfg != nil && (len(cfg.Certificates) > 0 || cfg.GetCertificate != nil || cfg.GetConfigForClient != nil)
 }
 
-// protocols is what the server is to speak, as net/http decides it: by Protocols, and
-// before there was that, HTTP/2 was switched off by a TLSNextProto that lacks it.
-func protocols(srv *http.Server) (p http.Protocols) {
-	if srv.Protocols != nil {
-		return *srv.Protocols
-	}
-	p.SetHTTP1(true)
-	p.SetHTTP2(srv.TLSNextProto == nil || srv.TLSNextProto["h2"] != nil)
-	return p
-}
-
-// nextProtos makes the list that a client chooses from say what the server speaks. Other
-// protocols of the user's stay in it.
-func nextProtos(protos []string, p http.Protocols) []string {
-	protos = slices.Clone(protos) // Clone of a tls.Config shares it
-	for _, known := range []struct {
-		name   string
-		spoken bool
-	}{{"h2", p.HTTP2()}, {"http/1.1", p.HTTP1()}} {
-		switch listed := slices.Contains(protos, known.name); {
-		case listed && !known.spoken:
-			protos = slices.DeleteFunc(protos, func(name string) bool { return name == known.name })
-		case !listed && known.spoken:
-			protos = append(protos, known.name)
+// withdraw takes off the list again what net/http does not speak, in whatever way that
+// was switched off: by Protocols, by TLSNextProto, by GODEBUG=http2server=0, in a build
+// without it. BaseContext is called when it has decided that, and before it accepts.
+func withdraw(srv *http.Server) {
+	next := srv.BaseContext
+	srv.BaseContext = func(ln net.Listener) context.Context {
+		off := func(proto string) bool {
+			return proto == "h2" && srv.TLSNextProto["h2"] == nil ||
+				proto == "http/1.1" && srv.Protocols != nil && !srv.Protocols.HTTP1()
 		}
+		srv.TLSConfig.NextProtos = slices.DeleteFunc(srv.TLSConfig.NextProtos, off)
+		return next(ln)
 	}
-	return protos
 }

@@ -10,6 +10,11 @@ import (
 // What is sent to an instance that leaves, however slowly.
 //
 // Broken on purpose, and seen red:
+//
+//   - the clock runs for what is active: TestAClientThatExpectsToBeToldToGoOnIsTold,
+//     TestAChunkedUploadWithATrailerSpansTheRetirement
+//   - Close while retiring closes the socket at once; flush does not wait:
+//     TestAnUploadThatIsRefusedGetsItsAnswer
 
 // slow is longer than these instances linger.
 const slow = 2 * time.Second

@@ -77,9 +77,9 @@ func (h *http2) write(p []byte) (n int, err error) {
 		if h.due() {
 			piece = piece[:h.out.untilGap(piece)]
 		}
+		h.follow(piece)
 		var m int
 		m, err = h.wire.Write(piece)
-		h.sent(piece[:m])
 		n += m
 		if err == nil {
 			err = h.interject()
@@ -101,8 +101,10 @@ func (h *http2) due() bool {
 	return h.highest > 0 || h.moved
 }
 
-// sent follows what has been written. h.writing is held.
-func (h *http2) sent(p []byte) {
+// follow takes down what is about to be written. Behind Write it would be too late: the
+// client may have closed by then, and the connection be gone with its count of requests.
+// h.writing is held.
+func (h *http2) follow(p []byte) {
 	for len(p) > 0 {
 		n, f := h.out.take(p)
 		p = p[n:]
