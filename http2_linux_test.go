@@ -4,6 +4,8 @@
 // them when a GOAWAY comes ("cannot rewind body"): there h2load and bench, which has a
 // client of its own, have to do.
 
+//lint:file-ignore SA1019 net/http's own client does the same before Go 1.27, too
+
 package overlap
 
 import (

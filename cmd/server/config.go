@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
@@ -21,13 +19,19 @@ import (
 
 // config is what `server serve` can be told. Its flags method has the names.
 type config struct {
-	Addr    string
+	Addr    []string
 	Release string
+
+	TLSCert       string
+	TLSKey        string
+	TLSTicketKeys string
+	H2C           bool
 
 	DrainTimeout  time.Duration
 	FinishTimeout time.Duration
 	LingerTimeout time.Duration
 	SettleTimeout time.Duration
+	Spread        time.Duration
 	Retire        string
 	AllowMismatch bool
 
@@ -54,14 +58,17 @@ func (c *config) load(flags *pflag.FlagSet, path string, getenv func(string) str
 		}
 	}
 	c.origin = s.origin
-	c.fitFinish()
+	c.fitDrain()
 	return c.validate()
 }
 
-// fitFinish lets somebody shorten the whole without naming the part.
-func (c *config) fitFinish() {
+// fitDrain lets somebody shorten the whole without naming the parts.
+func (c *config) fitDrain() {
 	if c.origin["finish-timeout"] == "" {
 		c.FinishTimeout = min(c.FinishTimeout, c.DrainTimeout/2)
+	}
+	if c.origin["spread"] == "" {
+		c.Spread = min(c.Spread, c.DrainTimeout/4)
 	}
 }
 
@@ -169,77 +176,13 @@ func (s *sources) apply() error {
 // set refuses to make text of what a file means as something else: the release
 // 1.10, without quotes, is the number 1.1.
 func set(f *pflag.Flag, value any) error {
+	if l, isList := f.Value.(*list); isList {
+		return l.replace(value)
+	}
 	if _, isText := value.(string); f.Value.Type() == "string" && !isText {
-		return fmt.Errorf("%v is not text: put it in quotes", value)
+		return notText(value)
 	}
 	return f.Value.Set(fmt.Sprint(value))
 }
 
-func (c *config) validate() error {
-	return errors.Join(c.validateAddr(), c.validateRelease(), c.validateTimeouts())
-}
-
-func (c *config) validateAddr() error {
-	_, port, err := net.SplitHostPort(c.Addr)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		return c.wrong("addr", "%w (write :8080 or 127.0.0.1:8080)", err)
-	}
-	return nil
-}
-
-func (c *config) validateRelease() error {
-	if c.Release == "" {
-		return c.wrong("release", "it is empty: name the version that this is")
-	}
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
-	if strings.ContainsFunc(c.Release, unprintable) {
-		return c.wrong("release", "%q cannot be written in a header", c.Release)
-	}
-	return nil
-}
-
-func (c *config) validateTimeouts() error {
-	for _, t := range c.timeouts() {
-		if t.value < 0 {
-			return c.wrong(t.key, "%v is negative", t.value)
-		}
-	}
-	if c.DrainTimeout == 0 {
-		return c.wrong("drain-timeout", "0s leaves no time to retire in")
-	}
-	if c.FinishTimeout >= c.DrainTimeout {
-		return c.wrong("finish-timeout", "%v must be shorter than drain-timeout, which it is a part of: %v (%s)",
-			c.FinishTimeout, c.DrainTimeout, c.from("drain-timeout"))
-	}
-	return nil
-}
-
-type timeout struct {
-	key   string
-	value time.Duration
-}
-
-func (c *config) timeouts() []timeout {
-	return []timeout{
-		{"drain-timeout", c.DrainTimeout},
-		{"finish-timeout", c.FinishTimeout},
-		{"linger-timeout", c.LingerTimeout},
-		{"settle-timeout", c.SettleTimeout},
-	}
-}
-
-// wrong is an error about the value of key.
-func (c *config) wrong(key, format string, args ...any) error {
-	return fmt.Errorf("%s (%s): %w", key, c.from(key), fmt.Errorf(format, args...))
-}
-
-// from says where the value of key was set.
-func (c *config) from(key string) string {
-	if from := c.origin[key]; from != "" {
-		return from
-	}
-	return "default"
-}
+func notText(value any) error { return fmt.Errorf("%v is not text: put it in quotes", value) }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,8 +56,8 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPortBeatsDefault(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Addr != test.addr || c.from("addr") != test.origin {
-				t.Errorf("%s from %s, want %s from %s", c.Addr, c.from("addr"), test.addr, test.origin)
+			if strings.Join(c.Addr, ",") != test.addr || c.from("addr") != test.origin {
+				t.Errorf("%v from %s, want %s from %s", c.Addr, c.from("addr"), test.addr, test.origin)
 			}
 		})
 	}
@@ -64,17 +65,29 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPortBeatsDefault(t *testing.T) {
 
 // other has a value for each key that is not its default.
 var other = map[string]string{
-	"addr":           "127.0.0.1:9000",
-	"release":        "v2",
-	"drain-timeout":  "1m0s",
-	"finish-timeout": "6s",
-	"linger-timeout": "11s",
-	"settle-timeout": "9s",
-	"retire":         "plain",
-	"allow-mismatch": "true",
-	"access-log":     "false",
-	"log-format":     "text",
-	"log-level":      "WARN",
+	"addr":            "127.0.0.1:9000",
+	"release":         "v2",
+	"tls-cert":        "cert.pem",
+	"tls-key":         "key.pem",
+	"tls-ticket-keys": "keys",
+	"h2c":             "true",
+	"drain-timeout":   "1m0s",
+	"finish-timeout":  "6s",
+	"linger-timeout":  "11s",
+	"settle-timeout":  "9s",
+	"spread":          "3s",
+	"retire":          "plain",
+	"allow-mismatch":  "true",
+	"access-log":      "false",
+	"log-format":      "text",
+	"log-level":       "WARN",
+}
+
+// company is the keys without which a key makes no sense.
+var company = map[string][]string{
+	"tls-cert":        {"--tls-key=key.pem"},
+	"tls-key":         {"--tls-cert=cert.pem"},
+	"tls-ticket-keys": {"--tls-cert=cert.pem", "--tls-key=key.pem"},
 }
 
 func TestEachKeyCanBeSetByFlagEnvironmentAndFile(t *testing.T) {
@@ -103,7 +116,7 @@ func wantValue(t *testing.T, key, want string, env vars, file string, args ...st
 	t.Helper()
 	var c config
 	flags := c.flags()
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(append(args, company[key]...)); err != nil {
 		t.Error(err)
 	}
 	if err := c.load(flags, file, env.get); err != nil {
@@ -144,6 +157,19 @@ func TestBadConfigurationNamesTheKeyAndWhereItWasSet(t *testing.T) {
 		{"no such port", vars{"PORT": "99999"}, "", nil, []string{"addr (env PORT)", "99999"}},
 		{"release that is no header", nil, "", []string{"--release=v1\r\nX: y"}, []string{"release (flag --release)"}},
 		{"empty release", nil, "", []string{"--release="}, []string{"release (flag --release)"}},
+		{"neither http nor https", nil, "", []string{"--addr=tcp://:8080"}, []string{"addr (flag --addr)", `"tcp"`, "https"}},
+		{"address with a path", nil, "", []string{"--addr=http://:8080/x"}, []string{"addr (flag --addr)", "8080/x"}},
+		{"address twice", nil, "addr: [':8080', 'http://:8080']", nil, []string{"addr (file ", ":8080", "twice"}},
+		{"number for an address", nil, "addr: [8080]", nil, []string{"addr (file ", "8080", "quotes"}},
+		{"no address", nil, "addr: []", nil, []string{"addr (file ", "empty"}},
+		{"https without a certificate", vars{"OVERLAP_ADDR": "https://:8443"}, "", nil, []string{"addr (env OVERLAP_ADDR)", "tls-cert", "tls-key"}},
+		{"certificate without key", nil, "tls-cert: c.pem", nil, []string{"tls-cert (file ", "tls-key"}},
+		{"key without certificate", nil, "", []string{"--tls-key=k.pem"}, []string{"tls-key (flag ", "tls-cert"}},
+		{"ticket keys without a certificate", nil, "", []string{"--tls-ticket-keys=t"}, []string{"tls-ticket-keys (flag ", "tls-cert"}},
+		{"certificate for nobody", nil, "", []string{"--tls-cert=c", "--tls-key=k", "--addr=http://:1"}, []string{"tls-cert (flag ", "https://"}},
+		{"HTTP/2 in clear for nobody", nil, "", []string{"--tls-cert=c", "--tls-key=k", "--h2c"}, []string{"h2c (flag ", "http://"}},
+		{"spread over all of drain", nil, "drain-timeout: 5s", []string{"--spread=5s"}, []string{"spread (flag --spread)", "drain-timeout", "app.yaml"}},
+		{"negative spread", nil, "spread: -1s", nil, []string{"spread (file ", "negative"}},
 		{"not YAML", nil, "a: b: c", nil, []string{"app.yaml", "yaml"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -175,13 +201,16 @@ func TestConfigFileMustBeReadable(t *testing.T) {
 	}
 }
 
-func TestShortDrainShortensFinishUnlessItIsSet(t *testing.T) {
+func TestShortDrainShortensItsPartsUnlessTheyAreSet(t *testing.T) {
 	c, err := load(nil, "", "--drain-timeout=4s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.FinishTimeout != 2*time.Second {
 		t.Errorf("finish-timeout %v, want half of drain-timeout", c.FinishTimeout)
+	}
+	if c, err = load(nil, "", "--drain-timeout=2s"); err != nil || c.Spread != 500*time.Millisecond {
+		t.Errorf("spread %v, want a quarter of drain-timeout (%v)", c.Spread, err)
 	}
 }
 

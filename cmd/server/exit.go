@@ -23,7 +23,7 @@ var exits = []struct {
 	{exitFailed, "could not start, or could not serve"},
 	{exitUsage, "usage: a flag or a verb is unknown, or a flag has a bad value"},
 	{exitCut, "something was cut, at the deadline or by USR2 or a second INT"},
-	{exitConfig, "configuration: the file has an unknown key, or a key has a bad value"},
+	{exitConfig, "configuration: an unknown key, a bad value, or a certificate or ticket key that cannot be used"},
 }
 
 type (

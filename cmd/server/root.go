@@ -42,20 +42,21 @@ func newRoot(env env) *cobra.Command {
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newServe(env), newVersion())
+	root.AddCommand(newServe(env), newTicketKeys(), newVersion())
 	return root
 }
 
 // noVerb is what remains when no command has the name that was given.
-func noVerb(root *cobra.Command, args []string) error {
+func noVerb(parent *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usageError{fmt.Errorf("name a verb: %s; see server --help", strings.Join(verbs(root), ", "))}
+		return usageError{fmt.Errorf("name a verb: %s; see %s --help", strings.Join(verbs(parent), ", "), parent.CommandPath())}
 	}
-	return usageError{fmt.Errorf("unknown verb %q%s; see server --help", args[0], didYouMean(args[0], verbs(root)))}
+	hint := didYouMean(args[0], verbs(parent))
+	return usageError{fmt.Errorf("unknown verb %q%s; see %s --help", args[0], hint, parent.CommandPath())}
 }
 
-func verbs(root *cobra.Command) (names []string) {
-	for _, cmd := range root.Commands() {
+func verbs(parent *cobra.Command) (names []string) {
+	for _, cmd := range parent.Commands() {
 		if cmd.IsAvailableCommand() {
 			names = append(names, cmd.Name())
 		}
@@ -68,6 +69,16 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	return usageError{fmt.Errorf("%s takes no arguments, but was given %q; see %[1]s --help", cmd.CommandPath(), args)}
+}
+
+// oneArg wants one argument, which is a name for it.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return usageError{fmt.Errorf("%s takes one %s, but was given %q; see %[1]s --help", cmd.CommandPath(), name, args)}
+	}
 }
 
 func badFlag(cmd *cobra.Command, err error) error {

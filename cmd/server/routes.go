@@ -36,6 +36,9 @@ func routes(cfg config, ready func() bool, log *slog.Logger) http.Handler {
 	engine.Match(reads, "/livez", live)
 	engine.Match(reads, "/readyz", readiness(ready))
 	engine.POST("/echo", echo)
+	engine.Match(reads, "/bytes", gin.WrapF(pattern))
+	engine.GET("/events", gin.WrapF(events(cfg.Release, cfg.Spread)))
+	engine.GET("/ws", gin.WrapF(socket(cfg.Spread)))
 	engine.NoRoute(refuse(http.StatusNotFound)) // gin's own come too late for the access log
 	engine.NoMethod(refuse(http.StatusMethodNotAllowed))
 	return engine
@@ -54,6 +57,7 @@ func logAccess(log *slog.Logger) gin.HandlerFunc {
 		begun := time.Now()
 		defer func() {
 			log.LogAttrs(c.Request.Context(), slog.LevelInfo, "request",
+				slog.String("proto", c.Request.Proto),
 				slog.String("method", c.Request.Method),
 				slog.String("path", c.Request.URL.Path),
 				slog.Int("status", c.Writer.Status()),

@@ -22,14 +22,18 @@ func newServe(env env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Serve HTTP until a signal says to leave, then leave without losing a request",
-		Long:    chapters(serveHelp, precedence, signalHelp(), exitHelp()),
-		Example: takeover,
+		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), exitHelp()),
+		Example: chapters(takeover, underTLS),
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := cfg.load(flags, file, env.getenv); err != nil {
 				return configError{err}
 			}
-			return serve(cfg, newLogger(env, cfg))
+			secrets, err := loadSecrets(cfg)
+			if err != nil {
+				return configError{err}
+			}
+			return serve(cfg, secrets, newLogger(env, cfg))
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -40,18 +44,20 @@ func newServe(env env) *cobra.Command {
 
 // service is one run of `server serve`.
 type service struct {
-	cfg  config
-	log  *slog.Logger
-	inst *overlap.Instance
+	cfg     config
+	secrets *secrets
+	log     *slog.Logger
+	inst    *overlap.Instance
 }
 
 // serve returns when the instance has retired.
-func serve(cfg config, log *slog.Logger) error {
-	s := &service{cfg: cfg, log: log}
+func serve(cfg config, secrets *secrets, log *slog.Logger) error {
+	s := &service{cfg: cfg, secrets: secrets, log: log}
 	s.inst = overlap.New(s.options())
 	stop := handleSignals(s.inst, log)
 	defer stop()
-	return s.tell(s.inst.Serve(s.server()))
+	defer secrets.unwatch()
+	return s.tell(s.inst.Serve(s.servers()...))
 }
 
 func (s *service) options() overlap.Options {
@@ -73,18 +79,37 @@ func (s *service) options() overlap.Options {
 // atLeastSome keeps a 0 that somebody wrote from meaning a default.
 func atLeastSome(d time.Duration) time.Duration { return max(d, time.Nanosecond) }
 
+// servers are one for each address, with the same routes.
+func (s *service) servers() []*http.Server {
+	all, _ := s.cfg.addresses() // validate has seen that they can be read
+	handler := routes(s.cfg, s.ready, s.log)
+	srvs := make([]*http.Server, len(all))
+	for i, a := range all {
+		srvs[i] = s.server(a, handler)
+	}
+	return srvs
+}
+
 // server bounds what a client can hold without asking for anything. It does not
 // bound requests and responses (ReadTimeout, WriteTimeout): a long upload and a
 // slow answer are legitimate, and a retirement bounds them by DrainTimeout.
-func (s *service) server() *http.Server {
-	return &http.Server{
-		Addr:              s.cfg.Addr,
-		Handler:           routes(s.cfg, s.ready, s.log),
+func (s *service) server(a address, handler http.Handler) *http.Server {
+	srv := &http.Server{
+		Addr:              a.hostport,
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		Protocols:         new(http.Protocols),
 	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(a.tls)
+	srv.Protocols.SetUnencryptedHTTP2(!a.tls && s.cfg.H2C)
+	if a.tls {
+		s.secrets.secure(srv)
+	}
+	return srv
 }
 
 func (s *service) ready() bool { return s.inst.State() == overlap.StateServing }
@@ -95,12 +120,18 @@ func (s *service) onState(from, to overlap.State) {
 		attrs = append(attrs, s.place()...)
 	}
 	s.log.Info("state", attrs...)
+	if from == overlap.StateStarting && to == overlap.StateServing {
+		s.secrets.watch(s.log)
+	}
 }
 
 // place says where the instance listens, and what it can promise there.
 func (s *service) place() []any {
 	tier := s.inst.Tier()
-	attrs := []any{slog.String("addr", join(s.inst.Addrs())), slog.String("tier", tier.String())}
+	addrs := s.inst.Addrs()
+	attrs := []any{
+		slog.String("addr", join(addrs)), slog.String("url", s.urls(addrs)), slog.String("tier", tier.String()),
+	}
 	if tier.Why != "" {
 		attrs = append(attrs, slog.String("why", tier.Why))
 	}
@@ -111,6 +142,16 @@ func join(addrs []net.Addr) string {
 	texts := make([]string, len(addrs))
 	for i, a := range addrs {
 		texts[i] = a.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// urls are the addresses with what they speak, in the same order.
+func (s *service) urls(addrs []net.Addr) string {
+	all, _ := s.cfg.addresses()
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = address{hostport: a.String(), tls: all[i].tls}.String()
 	}
 	return strings.Join(texts, ",")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -121,8 +122,8 @@ func TestFailureIsToldOnceAndCutsAreToldByTheVerdict(t *testing.T) {
 }
 
 func TestASlowClientCannotHoldAConnectionForEver(t *testing.T) {
-	s := &service{cfg: config{Addr: ":1", Release: "v1"}, log: new(lines).logger()}
-	srv := s.server()
+	s := &service{cfg: config{Release: "v1"}, log: new(lines).logger()}
+	srv := s.server(address{hostport: ":1"}, http.NotFoundHandler())
 	if srv.ReadHeaderTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
 		t.Errorf("got %+v", srv)
 	}
@@ -283,5 +284,34 @@ func TestAddressThatIsNotOursIsAFailureToStart(t *testing.T) {
 	}
 	if code := p.exit(t); code != exitFailed {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// A client that sends a byte of its header each second.
+func TestAHeaderThatNeverEndsDoesNotHoldTheExit(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--addr", "127.0.0.1:0", "--release", "v1", "--linger-timeout", "100ms", "--drain-timeout", "3s")
+	addr := p.await(t, "state", "serving")["addr"].(string)
+	c, err := net.Dial("tcp", addr)
+	must(t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, "GET / HTTP/1.1\r\nX: ")
+	must(t, err)
+	go func() {
+		tick := time.NewTicker(time.Second / 4)
+		defer tick.Stop()
+		for err := error(nil); err == nil; _, err = io.WriteString(c, "x") {
+			<-tick.C
+		}
+	}()
+	get(t, "http://"+addr+"/") // its beginning has been read when this is answered
+	p.signal(t, syscall.SIGTERM)
+	begun := time.Now()
+	v := p.await(t, "verdict", "")
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("the exit took %v, with a drain-timeout of 3s", took)
+	}
+	if lost := v["cut"].(float64) + v["late"].(float64); lost != 1 {
+		t.Errorf("verdict %v", v)
 	}
 }

@@ -6,6 +6,8 @@
 //     hijacked connection back: TestHTTP2OnAHijackedConnectionIsToldToo
 //   - the handler does not look at the protocol: TestHTTP2ThatIsNotWatchedIsSaid
 
+//lint:file-ignore SA1019 it is what gin's UseH2C is made of
+
 package drain
 
 import (
