@@ -17,7 +17,6 @@ import (
 
 // Broken on purpose, and seen red:
 //   - nobody is told; the code is another one: TestWebSocketsAreClosedWith1001AndComeBack
-//   - what is under way is not echoed: the same
 //   - the answer to a close is waited for without bound, and the connection not ended:
 //     TestAWebSocketThatNeverAnswersTheCloseIsBounded
 //   - every origin may connect: TestAWebSocketOfAnotherOriginIsRefused
