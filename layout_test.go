@@ -15,15 +15,15 @@ import (
 var homes = map[string][]string{
 	"github.com/libp2p/go-reuseport":              {"internal/listen/"},
 	"github.com/mdlayher/netlink":                 {"internal/listen/diag_linux.go"},
-	"github.com/google/go-cmp/cmp":                {"internal/drain/"},                        // in tests
-	"golang.org/x/net/http2":                      {"internal/drain/", "http2_linux_test.go"}, // in tests
-	"golang.org/x/net/http2/h2c":                  {"internal/drain/"},                        // in tests
-	"golang.org/x/net/http2/hpack":                {"internal/drain/"},                        // in tests
+	"github.com/google/go-cmp/cmp":                {"internal/drain/"}, // in tests
+	"golang.org/x/net/http2":                      {"bench/", "internal/drain/", "http2_linux_test.go"},
+	"golang.org/x/net/http2/h2c":                  {"internal/drain/"}, // in tests
+	"golang.org/x/net/http2/hpack":                {"bench/", "internal/drain/"},
 	"golang.org/x/sys/unix":                       {"internal/listen/", "internal/drain/queues_linux.go"},
 	"github.com/gin-gonic/gin":                    {"cmd/server/routes.go"},
 	"github.com/spf13/viper":                      {"cmd/server/config.go"},
 	"github.com/fsnotify/fsnotify":                {"cmd/server/watch.go"},
-	"github.com/coder/websocket":                  {"cmd/server/socket"},
+	"github.com/coder/websocket":                  {"cmd/server/socket", "bench/ws.go"},
 	"github.com/spf13/cobra":                      {"cmd/server/"},
 	"github.com/spf13/pflag":                      {"cmd/server/"},
 	"github.com/mattn/go-isatty":                  {"cmd/server/log.go"},

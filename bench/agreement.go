@@ -9,6 +9,9 @@ func (r report) disagreements() []string {
 	for _, d := range r.Departures {
 		found = append(found, r.doubts(d)...)
 	}
+	if n := len(r.Complaints); n > 0 {
+		found = append(found, fmt.Sprintf("the proxy complains of the servers in %s, first: %s", plural(n, "line"), r.Complaints[0]))
+	}
 	if len(r.Departures) > 0 && r.lost() > 0 && !r.anyConfession() {
 		found = append(found, fmt.Sprintf("the clients lost %d requests, and no server says so", r.lost()))
 	}
@@ -21,11 +24,13 @@ func (r report) sumsThatDiffer() []string {
 	switch {
 	case r.Answered == 0:
 		return []string{"no request was answered"}
-	case r.Sent != r.Answered+r.Failed:
-		return []string{fmt.Sprintf("%d requests were sent, but the fate of %d is known", r.Sent, r.Answered+r.Failed)}
+	case r.Sent != r.known():
+		return []string{fmt.Sprintf("%d requests were sent, but the fate of %d is known", r.Sent, r.known())}
 	}
 	return nil
 }
+
+func (r report) known() int { return r.Answered + r.Declined + r.Withdrawn + r.Failed }
 
 // doubts says what is wrong with how one release left.
 func (r report) doubts(d departure) (found []string) {
@@ -42,10 +47,11 @@ func (r report) doubts(d departure) (found []string) {
 }
 
 // miscounts compares the requests that a server says it answered with the
-// answers that arrived. What failed may have been answered and not arrived.
+// answers that arrived. What failed, or was broken off by us, may have been answered
+// and not arrived.
 func (r report) miscounts(d departure) []string {
 	said, seen := d.Verdict.Requests, r.answersOf(d.Release)
-	if said >= seen && said-seen <= r.lost() {
+	if said >= seen && said-seen <= r.lost()+r.Withdrawn {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s says that it answered %d requests, the clients have %d answers of it", d.Release, said, seen)}

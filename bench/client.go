@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// client is one HTTP/1.1 connection at a time, dialled again when the server
-// has ended it.
+// client is one HTTP/1 connection at a time, dialled again when the server has
+// ended it.
 //
 // It does by hand what http.Transport does, but for one thing: it never tries
 // twice. Transport silently repeats a request whose kept connection breaks, and
 // with it hides the very loss that is looked for here.
 type client struct {
-	addr    string // IP and port, see target.addr
+	dialer  dialer
 	timeout time.Duration
 
 	conn net.Conn // nil: none
@@ -32,18 +32,32 @@ type answer struct {
 	last    bool // the server said that it closes the connection
 }
 
-func newClient(addr string, timeout time.Duration) *client {
-	return &client{addr: addr, timeout: timeout, in: bufio.NewReaderSize(nil, 4096)}
+func newClient(d dialer, timeout time.Duration) *client {
+	return &client{dialer: d, timeout: timeout, in: bufio.NewReaderSize(nil, 4096)}
 }
 
-// exchange sends one request and reads its answer whole. The connection is kept
-// unless the request was its last, or the answer says so.
+// exchange sends one request and reads its answer whole.
 func (c *client) exchange(wire []byte, last bool) (answer, error) {
+	return c.converse(last, func() (answer, error) {
+		if err := c.send(wire); err != nil {
+			return answer{}, err
+		}
+		return c.receive()
+	})
+}
+
+// converse makes sure that there is a connection, on which talk then has the
+// client's timeout. The connection is kept unless the request was its last, or
+// the answer says so.
+func (c *client) converse(last bool, talk func() (answer, error)) (answer, error) {
 	deadline := time.Now().Add(c.timeout)
 	if err := c.connect(deadline); err != nil {
 		return answer{}, err
 	}
-	a, err := c.roundTrip(wire, deadline)
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return answer{}, err
+	}
+	a, err := talk()
 	if err != nil || last || a.last {
 		c.close()
 	}
@@ -60,8 +74,7 @@ func (c *client) connect(deadline time.Time) error {
 	if c.conn != nil {
 		return nil
 	}
-	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1}
-	conn, err := dialer.Dial("tcp", c.addr)
+	conn, err := c.dialer.dial(deadline)
 	if err != nil {
 		return err
 	}
@@ -70,23 +83,35 @@ func (c *client) connect(deadline time.Time) error {
 	return nil
 }
 
-func (c *client) roundTrip(wire []byte, deadline time.Time) (answer, error) {
-	if err := c.conn.SetDeadline(deadline); err != nil {
-		return answer{}, err
-	}
+func (c *client) send(wire []byte) error {
 	if _, err := c.conn.Write(wire); err != nil {
-		return answer{}, fmt.Errorf("send: %w", err)
+		return fmt.Errorf("send: %w", err)
 	}
+	return nil
+}
+
+// receive reads an answer whole.
+func (c *client) receive() (answer, error) {
+	c.body.Reset()
+	return c.stream(func(resp *http.Response) error {
+		_, err := c.body.ReadFrom(resp.Body)
+		return err
+	})
+}
+
+// stream reads the head of an answer, and lets read have the rest.
+func (c *client) stream(read func(*http.Response) error) (answer, error) {
 	resp, err := http.ReadResponse(c.in, nil)
 	if err != nil {
 		return answer{}, fmt.Errorf("read the head: %w", err)
 	}
 	defer resp.Body.Close()
-	c.body.Reset()
-	if _, err := c.body.ReadFrom(resp.Body); err != nil {
-		return answer{}, fmt.Errorf("read the body: %w", err)
+	a := answer{status: resp.StatusCode, release: resp.Header.Get("Release"), last: resp.Close}
+	if err := read(resp); err != nil {
+		return a, fmt.Errorf("read the body: %w", err)
 	}
-	return answer{resp.StatusCode, resp.Header.Get("Release"), c.body.Bytes(), resp.Close}, nil
+	a.body = c.body.Bytes()
+	return a, nil
 }
 
 // close ends the connection; there may be none.

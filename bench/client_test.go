@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -50,20 +51,43 @@ func says(text string) func(*net.TCPConn) {
 
 const whole = "HTTP/1.1 200 OK\r\nRelease: v1\r\nContent-Length: 14\r\n\r\nhello from v1\n"
 
-// newTestWorker is one client of one kind, that works only when told to.
-func newTestWorker(t *testing.T, addr, load string, timeout time.Duration) *worker {
+// hand is one client of one kind, that works only when told to.
+type hand struct {
+	caller
+	client *client // below it
+	ledger ledger
+}
+
+func newHand(t *testing.T, addr, load string, timeout time.Duration) *hand {
 	t.Helper()
 	loads, err := pick(load)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reference := target{addr: addr, host: addr, path: "/", reference: true}
-	w := &worker{
-		kind: loads[0], target: reference, clock: clock{time.Now()}, tally: newTally(), schedule: new(schedule),
-		client: newClient(addr, timeout), dice: newDice(1, 1), hello: reference.get("/", loads[0].fresh),
+	h := &hand{caller: loads[0].open(seatAt(addr, loads[0], timeout))[0]}
+	switch c := h.caller.(type) {
+	case *getter:
+		h.client = c.client
+	case *poster:
+		h.client = c.client
 	}
-	t.Cleanup(w.client.close)
-	return w
+	h.ledger = ledger{name: load, clock: clock{time.Now()}, tally: newTally()}
+	t.Cleanup(h.close)
+	return h
+}
+
+// seatAt is a seat at a server that passes for the reference.
+func seatAt(addr string, k kind, timeout time.Duration) seat {
+	return seat{
+		kind: k, target: target{addr: addr, host: addr, path: "/", reference: true},
+		dialer: dialer{addr: addr}, timeout: timeout, dice: new(load).dice(1),
+	}
+}
+
+// send makes one exchange and returns its record.
+func (h *hand) send() record {
+	h.call(context.Background(), &h.ledger)
+	return h.ledger.records[len(h.ledger.records)-1]
 }
 
 func TestEveryFailureHasItsClass(t *testing.T) {
@@ -84,7 +108,7 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 		{"no HTTP", says("SSH-2.0-hello\r\n\r\n"), other},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newTestWorker(t, fake(t, c.handle), "new", 200*time.Millisecond).send(0)
+			r := newHand(t, fake(t, c.handle), "new", 200*time.Millisecond).send()
 			if r.outcome != c.want {
 				t.Errorf("counted as %v (%s), should be %v", r.outcome, r.detail, c.want)
 			}
@@ -98,7 +122,7 @@ func TestAClosedPortIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	if r := newTestWorker(t, ln.Addr().String(), "new", time.Second).send(0); r.outcome != refused {
+	if r := newHand(t, ln.Addr().String(), "new", time.Second).send(); r.outcome != refused {
 		t.Errorf("counted as %v (%s), should be refused", r.outcome, r.detail)
 	}
 }
@@ -116,12 +140,12 @@ func TestAPostMustComeBackAsItWas(t *testing.T) {
 		}
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(posted), posted)
 	})
-	w := newTestWorker(t, addr, "post", time.Second)
-	if r := w.send(0); r.outcome != answered {
+	w := newHand(t, addr, "post", time.Second)
+	if r := w.send(); r.outcome != answered {
 		t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
 	}
 	broken = true
-	if r := w.send(0); r.outcome != body {
+	if r := w.send(); r.outcome != body {
 		t.Errorf("counted as %v (%s), should be body", r.outcome, r.detail)
 	}
 }
@@ -138,9 +162,9 @@ func TestAKeptConnectionIsKept(t *testing.T) {
 			io.WriteString(conn, whole)
 		}
 	})
-	w := newTestWorker(t, addr, "keepalive", time.Second)
+	w := newHand(t, addr, "keepalive", time.Second)
 	for range 3 {
-		if r := w.send(0); r.outcome != answered {
+		if r := w.send(); r.outcome != answered {
 			t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
 		}
 	}
@@ -163,9 +187,9 @@ func TestARequestThatMeetsTheEndOfItsConnectionIsLostAndNotRepeated(t *testing.T
 			io.WriteString(conn, whole)
 		}
 	})
-	w := newTestWorker(t, addr, "keepalive", time.Second)
+	w := newHand(t, addr, "keepalive", time.Second)
 	for i, want := range []outcome{answered, eof, answered} {
-		if r := w.send(0); r.outcome != want {
+		if r := w.send(); r.outcome != want {
 			t.Errorf("request %d counted as %v (%s), should be %v", i+1, r.outcome, r.detail, want)
 		}
 	}
@@ -179,9 +203,9 @@ func TestTheServersConnectionCloseIsHonoured(t *testing.T) {
 		says("HTTP/1.1 200 OK\r\nRelease: v1\r\nConnection: close\r\nContent-Length: 14\r\n\r\nhello from v1\n")(conn)
 		io.Copy(io.Discard, conn) // a second request would hang here
 	})
-	w := newTestWorker(t, addr, "keepalive", 500*time.Millisecond)
+	w := newHand(t, addr, "keepalive", 500*time.Millisecond)
 	for range 2 {
-		if r := w.send(0); r.outcome != answered {
+		if r := w.send(); r.outcome != answered {
 			t.Errorf("counted as %v (%s), should be answered", r.outcome, r.detail)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 
 // config is what the flags say.
 type config struct {
+	scenario string // its name, or nothing
+
 	upgrades    int
 	rest        time.Duration
 	retire      string
@@ -21,6 +24,10 @@ type config struct {
 	server      string
 	addr        string
 	ipv6        bool
+	tls         bool
+	ticketKeys  bool
+	h2c         bool
+	front       string
 
 	url      *url.URL
 	duration time.Duration
@@ -46,6 +53,8 @@ what became of each one, how long they took, and whether the servers' verdicts a
                                           (a closed loop, unless there is a --pace)
   go run ./bench --overlap-next           do not wait for an exit before the next upgrade
   go run ./bench --load new --clients 64  only new connections, 64 at a time
+  go run ./bench --list                   the scenarios: TLS, HTTP/2, WebSockets, proxies in front …
+  go run ./bench --scenario h2,nginx      some of them, one after the other; the other flags override
   go run ./bench --url http://HOST:PORT --duration 60s
                                           a running service, upgraded by hand meanwhile;
                                           its header "Release" tells the releases apart
@@ -71,6 +80,8 @@ func printHelp(w io.Writer) {
 
 // raw holds the flags that are not yet what they mean.
 type raw struct {
+	scenarios  string
+	list       bool
 	loads, url string
 	closed     bool
 	paced      bool // --pace was given
@@ -80,6 +91,8 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	r := new(raw)
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run says what is wrong, in one line
+	fs.StringVar(&r.scenarios, "scenario", "", "run these scenarios, by `name`: flags that belong together")
+	fs.BoolVar(&r.list, "list", false, "list the scenarios")
 	fs.IntVar(&c.upgrades, "upgrades", 5, "how many upgrades in a row")
 	fs.DurationVar(&c.rest, "rest", 2*time.Second, "steady load before each upgrade, and after the last")
 	fs.StringVar(&c.retire, "retire", "graceful", "how a release leaves: graceful, or plain (which loses requests)")
@@ -88,9 +101,13 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	fs.StringVar(&c.server, "server", "", "`path` of a server that is already built")
 	fs.StringVar(&c.addr, "addr", "127.0.0.1:0", "where the servers listen; port 0 picks a free one")
 	fs.BoolVar(&c.ipv6, "ipv6", false, "listen on [::1] instead")
+	fs.BoolVar(&c.tls, "tls", false, "the servers speak TLS, and all clients do")
+	fs.BoolVar(&c.ticketKeys, "ticket-keys", true, "with --tls: the releases share the keys of session tickets")
+	fs.BoolVar(&c.h2c, "h2c", false, "the servers speak HTTP/2 in clear too")
+	fs.StringVar(&c.front, "front", "", "a `proxy` between clients and servers: "+proxyNames())
 	fs.StringVar(&r.url, "url", "", "drive the service at this `address` instead of servers of our own")
 	fs.DurationVar(&c.duration, "duration", time.Minute, "with --url: for how long, unless interrupted")
-	fs.StringVar(&r.loads, "load", allLoads(), "which loads, by name")
+	fs.StringVar(&r.loads, "load", usualLoads(), "which loads, by name")
 	fs.IntVar(&c.clients, "clients", 16, "connections of each load")
 	fs.Float64Var(&c.pace, "pace", 2000, "`requests` per second, split over the loads that do not think; 0 is --closed")
 	fs.BoolVar(&r.closed, "closed", false, "closed loop: each client sends when it has its answer")
@@ -100,20 +117,61 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	return fs, r
 }
 
-func parse(args []string) (config, error) {
+// parse returns what is to be run, one after the other.
+func parse(args []string) ([]config, error) {
+	c, r, err := read(nil, args)
+	if err != nil {
+		return nil, err
+	}
+	if r.list {
+		return nil, errList
+	}
+	if r.scenarios == "" {
+		return []config{c}, c.finish(r)
+	}
+	picked, err := pickScenarios(r.scenarios)
+	if err != nil {
+		return nil, err
+	}
+	var all []config
+	for _, s := range picked {
+		c, r, err := read(strings.Fields(s.flags), args)
+		if err == nil {
+			err = c.finish(r)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("scenario %s: %w", s.name, err)
+		}
+		c.scenario = s.name
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// errList means that nothing is to be run but the scenarios to be listed.
+var errList = errors.New("list the scenarios")
+
+// read reads a scenario's flags, and over them those of the command line.
+func read(scenario, args []string) (config, *raw, error) {
 	var c config
 	fs, r := flags(&c)
-	if err := fs.Parse(args); err != nil {
-		return c, err
-	}
-	if fs.NArg() > 0 {
-		return c, fmt.Errorf("read the flags: %q is none", fs.Arg(0))
+	for _, args := range [][]string{scenario, args} {
+		if err := fs.Parse(args); err != nil {
+			return c, r, err
+		}
+		if fs.NArg() > 0 {
+			return c, r, fmt.Errorf("read the flags: %q is none", fs.Arg(0))
+		}
 	}
 	fs.Visit(func(f *flag.Flag) { r.paced = r.paced || f.Name == "pace" })
+	return c, r, nil
+}
+
+func (c *config) finish(r *raw) error {
 	if err := c.complete(r); err != nil {
-		return c, err
+		return err
 	}
-	return c, c.validate()
+	return c.validate()
 }
 
 func (c *config) complete(r *raw) (err error) {
@@ -154,6 +212,28 @@ func (c *config) validate() error {
 		// some time, and the client's next request may be on its way just then.
 		return fmt.Errorf("read --linger-timeout %v: it must be longer than connections are idle here, up to %v", c.linger, longestIdle(*c))
 	}
+	return c.validateSpeech()
+}
+
+// validateSpeech refuses loads that the service would not understand.
+func (c *config) validateSpeech() error {
+	for _, k := range c.loads {
+		switch {
+		case k.needs.tls && !c.tls:
+			return fmt.Errorf("read --load %s: it needs --tls", k.name)
+		case k.needs.http2 && !c.tls && !c.h2c:
+			return fmt.Errorf("read --load %s: it needs --tls or --h2c", k.name)
+		}
+	}
+	switch {
+	case c.tls && c.url != nil:
+		return fmt.Errorf("read --tls: a service at --url is driven in clear only")
+	case c.front != "" && (c.url != nil || c.tls || c.h2c):
+		return fmt.Errorf("read --front %s: it stands before servers of our own, and speaks HTTP/1 in clear", c.front)
+	}
+	if c.front != "" && proxyNamed(c.front) == nil {
+		return fmt.Errorf("read --front: no proxy is called %q, there are %s", c.front, proxyNames())
+	}
 	return nil
 }
 
@@ -163,10 +243,9 @@ func (c config) String() string {
 	if c.pace == 0 {
 		pace = "closed loop"
 	}
-	var names []string
-	for _, k := range c.loads {
-		names = append(names, k.name)
+	if c.scenario != "" {
+		pace += "; scenario " + c.scenario
 	}
 	return fmt.Sprintf("%d clients each of %s; %s; seed %d; %d CPUs, %s/%s, %s",
-		c.clients, strings.Join(names, ", "), pace, c.seed, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+		c.clients, strings.ReplaceAll(namesOf(c.loads), ",", ", "), pace, c.seed, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 }

@@ -9,13 +9,13 @@ import (
 // evidence is all that a run brought to light. The report is a function of it
 // and of nothing else.
 type evidence struct {
-	sent       int      // counted apart from the records
-	records    []record // one for each request of the load
+	work
 	probes     []record // the bench's own requests for readiness
 	handovers  []handover
 	moment     string // what handover.at is
 	departures []departure
-	judged     bool // whether the servers' words must agree with what the clients saw
+	complaints []string // of the proxy in front, in its log
+	judged     bool     // whether the servers' words must agree with what the clients saw
 }
 
 // handover is one upgrade, in the run's time.

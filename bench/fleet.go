@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -22,6 +23,7 @@ type fleet struct {
 	flags    []string
 	clock    clock
 	releases []*release
+	trust    *tls.Config // what clients need to speak TLS; nil: clear text
 }
 
 // newFleet builds the server, or takes the one that is given. The fleet has to
@@ -40,6 +42,11 @@ func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) 
 	if f.addr, err = freeAddr(c.addr); err != nil {
 		return nil, err
 	}
+	if c.tls {
+		if err := f.secure(c); err != nil {
+			return nil, err
+		}
+	}
 	if c.server != "" {
 		return f, copyFile(f.binary(), c.server)
 	}
@@ -47,12 +54,19 @@ func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) 
 }
 
 func serverFlags(c config) []string {
-	return []string{
+	flags := []string{
 		"--retire=" + c.retire,
 		"--linger-timeout=" + c.linger.String(),
 		"--access-log=false",
 	}
+	if c.h2c {
+		flags = append(flags, "--h2c")
+	}
+	return flags
 }
+
+// dialer returns how a client gets to the servers.
+func (f *fleet) dialer() dialer { return dialer{addr: f.addr, tls: f.trust} }
 
 func (f *fleet) binary() string { return filepath.Join(f.dir, "server") }
 
@@ -70,10 +84,11 @@ func (f *fleet) start() (*release, error) {
 		return nil, fmt.Errorf("install %s: %w", name, err)
 	}
 	args := append([]string{"serve", "--addr", f.addr, "--release", name}, f.flags...)
-	r, err := startRelease(name, binary, filepath.Join(dir, "log"), args, f.clock)
+	p, err := startProcess(name, binary, filepath.Join(dir, "log"), args, f.clock)
 	if err != nil {
 		return nil, err
 	}
+	r := &release{process: p}
 	f.releases = append(f.releases, r)
 	return r, nil
 }

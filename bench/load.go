@@ -13,27 +13,37 @@ type load struct {
 	tally   *tally
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+	sources uint64 // of chance, handed out so far
 }
 
-// startLoad sets --clients workers of each kind to work.
-func startLoad(ctx context.Context, c config, t target, clock clock) *load {
+// startLoad sets --clients clients of each kind to work.
+func startLoad(ctx context.Context, c config, t target, d dialer, clock clock) *load {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &load{cancel: cancel, tally: newTally()}
 	for _, k := range c.loads {
 		schedule := &schedule{pacer: pacer{paceOf(c, k)}, began: clock.now()}
-		for range c.clients {
-			l.workers = append(l.workers, &worker{
-				kind: k, target: t, clock: clock, schedule: schedule, tally: l.tally,
-				client: newClient(t.addr, c.timeout),
-				dice:   newDice(c.seed, uint64(len(l.workers))),
-				hello:  t.get(t.path, k.fresh),
-			})
+		for i := range c.clients {
+			seat := seat{kind: k, target: t, dialer: d.placed(k, i), timeout: c.timeout, dice: l.dice(c.seed)}
+			for _, caller := range k.open(seat) {
+				l.workers = append(l.workers, &worker{
+					kind: k, caller: caller, schedule: schedule, dice: seat.dice(),
+					ledger: ledger{name: k.name, clock: clock, tally: l.tally},
+				})
+			}
 		}
 	}
 	for _, w := range l.workers {
 		l.running.Go(func() { w.work(ctx) })
 	}
 	return l
+}
+
+// dice returns what hands out sources of chance, no two of them alike.
+func (l *load) dice(seed uint64) func() *rand.ChaCha8 {
+	return func() *rand.ChaCha8 {
+		l.sources++
+		return newDice(seed, l.sources)
+	}
 }
 
 // paceOf is a kind's part of --pace.
@@ -58,7 +68,7 @@ func longestIdle(c config) (longest time.Duration) {
 		if rate := paceOf(c, k); rate > 0 {
 			idle += time.Duration(float64(c.clients) / rate * float64(time.Second))
 		}
-		if !k.fresh {
+		if !k.fresh && !k.told {
 			longest = max(longest, idle)
 		}
 	}
@@ -67,14 +77,25 @@ func longestIdle(c config) (longest time.Duration) {
 
 // stop lets each worker finish the exchange it is in, and returns when all
 // have: the sums are drawn from records that nobody writes any more.
-func (l *load) stop() (sent int, records []record) {
+func (l *load) stop() work {
 	l.cancel()
 	l.running.Wait()
+	done := work{counts: map[string]int{}}
 	for _, w := range l.workers {
-		sent += w.sent
-		records = append(records, w.records...)
+		done.sent += w.ledger.sent
+		done.records = append(done.records, w.ledger.records...)
+		for what, n := range w.ledger.counts {
+			done.counts[what] += n
+		}
 	}
-	return sent, records
+	return done
+}
+
+// work is what a load has done.
+type work struct {
+	sent    int // counted apart from the records
+	records []record
+	counts  map[string]int // of what is neither an answer nor a loss
 }
 
 // newDice returns a worker's own source of chance.

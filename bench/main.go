@@ -48,20 +48,30 @@ const (
 )
 
 func run(ctx context.Context, env env, args []string) int {
-	cfg, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
+	configs, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
 		printHelp(env.stdout)
 		return exitLossless
-	}
-	if err != nil {
+	case errors.Is(err, errList):
+		printScenarios(env.stdout)
+		return exitLossless
+	case err != nil:
 		fmt.Fprintf(env.stderr, "bench: %v (see --help)\n", err)
 		return exitUsage
 	}
-	code, err := cfg.run(ctx, env)
-	if err != nil {
-		fmt.Fprintf(env.stderr, "bench: %v\n", err)
+	worst := exitLossless
+	for _, cfg := range configs {
+		code, err := cfg.run(ctx, env)
+		if err != nil {
+			fmt.Fprintf(env.stderr, "bench: %v\n", err)
+		}
+		worst = max(worst, code)
+		if ctx.Err() != nil {
+			break
+		}
 	}
-	return code
+	return worst
 }
 
 // run drives the load, wherever it goes to, and reports.
@@ -80,6 +90,7 @@ func (c config) run(ctx context.Context, env env) (int, error) {
 		return exitLost, err
 	}
 	r := account(seen)
+	r.Scenario = c.scenario
 	printReport(text, r)
 	if c.json {
 		if err := json.NewEncoder(env.stdout).Encode(r); err != nil {

@@ -39,13 +39,13 @@ func TestAScheduleKeepsTheMomentsThatALateWorkerMissed(t *testing.T) {
 }
 
 func TestThePaceIsSplitOverTheLoadsThatAreNotPacedByThinking(t *testing.T) {
-	c, err := parse([]string{"--pace", "900"})
+	all, err := parse([]string{"--pace", "900"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := 0.0
-	for _, k := range c.loads {
-		sum += paceOf(c, k)
+	for _, k := range all[0].loads {
+		sum += paceOf(all[0], k)
 	}
 	if sum != 900 {
 		t.Errorf("the loads' paces add up to %v, should be 900", sum)

@@ -9,7 +9,7 @@ import (
 // reading from it. Data that nobody asked for counts as an end too: what
 // follows could not be told from the next answer.
 func ended(conn net.Conn) bool {
-	raw, err := conn.(syscall.Conn).SyscallConn()
+	raw, err := socket(conn).(syscall.Conn).SyscallConn()
 	if err != nil {
 		return true
 	}

@@ -8,9 +8,9 @@ import (
 )
 
 func TestAConnectionThatEndedWhileIdleIsReplaced(t *testing.T) {
-	w := newTestWorker(t, fake(t, says(whole)), "keepalive", time.Second)
+	w := newHand(t, fake(t, says(whole)), "keepalive", time.Second)
 	for range 3 {
-		if r := w.send(0); r.outcome != answered {
+		if r := w.send(); r.outcome != answered {
 			t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
 		}
 		awaitEnd(t, w.client.conn)

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 )
@@ -15,6 +17,10 @@ func printReport(w io.Writer, r report) {
 	printLatencies(w, r)
 	if len(r.Departures) > 0 {
 		printDepartures(w, r)
+		printCosts(w, r)
+	}
+	for _, what := range slices.Sorted(maps.Keys(r.Counts)) {
+		fmt.Fprintf(w, "%s: %d\n", what, r.Counts[what])
 	}
 	printTrouble(w, r)
 	fmt.Fprintln(w, verdictLine(r))
@@ -26,14 +32,25 @@ func printSums(w io.Writer, r report) {
 		by = append(by, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Answered))
 		probes = append(probes, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Probes))
 	}
-	for _, o := range outcomes[1:] {
-		failures = append(failures, fmt.Sprintf("%s %d", o, r.Failures[o]))
+	for _, o := range losses() {
+		failures = append(failures, fmt.Sprintf("%s %d", o, r.Failures[o.String()]))
 	}
-	fmt.Fprintf(w, "sent %d = answered %d (%s) + failed %d (%s)\n",
-		r.Sent, r.Answered, strings.Join(by, " + "), r.Failed, strings.Join(failures, ", "))
+	fmt.Fprintf(w, "sent %d = answered %d (%s)%s + failed %d (%s)\n",
+		r.Sent, r.Answered, strings.Join(by, " + "), neither(r), r.Failed, strings.Join(failures, ", "))
 	if len(r.Departures) > 0 {
 		fmt.Fprintf(w, "probes for readiness: %s, failed %d\n", strings.Join(probes, ", "), r.ProbesFailed)
 	}
+}
+
+// neither is what was neither answered nor lost, where there can be such a thing.
+func neither(r report) (text string) {
+	if r.Declined > 0 {
+		text += fmt.Sprintf(" + declined %d", r.Declined)
+	}
+	if r.Withdrawn > 0 {
+		text += fmt.Sprintf(" + withdrawn %d", r.Withdrawn)
+	}
+	return text
 }
 
 func printLoads(w io.Writer, r report) {

@@ -11,8 +11,8 @@ type prober struct {
 	records []record
 }
 
-func newProber(t target, c config, clock clock) *prober {
-	return &prober{client: newClient(t.addr, c.timeout), wire: t.get("/readyz", true), clock: clock}
+func newProber(t target, d dialer, c config, clock clock) *prober {
+	return &prober{client: newClient(d.speaking("http/1.1"), c.timeout), wire: t.get("/readyz", true), clock: clock}
 }
 
 // ready reports whether the release itself answered that it is. Another one's

@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
 # The long runs behind the figures of the README: 100 upgrades in a row under each
-# kind of load, 20 over IPv6, as an ordinary user, with releases that pile up, and the
-# latency around 20 handovers. Each run prints its accounting; one lost request ends it.
+# kind of usual load, 20 over IPv6, as an ordinary user, with releases that pile up, 50 of
+# each scenario that is TLS, HTTP/2, slow, or behind a proxy. Each run prints its
+# accounting; one lost request ends it. About an hour on two cores.
+#
+#   bench/reach.sh                all of it
+#   bench/reach.sh usual          what has no name
+#   bench/reach.sh h2 nginx       these scenarios
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,20 +19,42 @@ go build -o "$dir/bench" ./bench
 run() {
 	echo "== bench $*"
 	"${as[@]}" "$dir/bench" --server "$dir/server" "$@" >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
-	grep -E '^(sent|PASS|FAIL|steady|median)' "$dir/out"
+	grep -E '^(sent|PASS|FAIL|steady|median|one retirement|of th.se resumed|handshakes)' "$dir/out"
+}
+
+usual() {
+	for load in new keepalive think post; do
+		run --closed --load "$load" --upgrades 100 --rest 100ms --linger-timeout 500ms
+	done
+	run --closed --ipv6 --upgrades 20 --rest 150ms
+	run --closed --overlap-next --upgrades 20 --rest 150ms
+	run --upgrades 20 --rest 1s
+	if [ "$(id -u)" -eq 0 ]; then
+		as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "TMPDIR=/tmp")
+		run --closed --upgrades 20 --rest 150ms
+		as=(env)
+	fi
+	go test -run xxx -bench IdleHandover -benchtime 50x .
+	go test -run xxx -bench Throughput -benchtime 40x ./cmd/server
+	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain
+}
+
+scenario() {
+	case $1 in
+	idle) # what a retirement costs, by the number of connections
+		for clients in 100 1000 10000; do
+			run --scenario idle --clients $clients --upgrades 3 --rest 10s
+		done ;;
+	ws) run --scenario ws --upgrades 10 --rest 500ms ;;
+	tls-resume | tls-resume-apart) run --scenario "$1" --upgrades 20 --rest 300ms ;;
+	*) run --scenario "$1" --upgrades 50 --rest 300ms ;;
+	esac
 }
 
 as=(env)
-for load in new keepalive think post; do
-	run --closed --load "$load" --upgrades 100 --rest 100ms --linger-timeout 500ms
-done
-run --closed --ipv6 --upgrades 20 --rest 150ms
-run --closed --overlap-next --upgrades 20 --rest 150ms
-run --upgrades 20 --rest 1s
-if [ "$(id -u)" -eq 0 ]; then
-	as=(setpriv --reuid 65534 --regid 65534 --clear-groups env "TMPDIR=/tmp")
-	run --closed --upgrades 20 --rest 150ms
+if [ $# -eq 0 ]; then
+	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle
 fi
-
-go test -run xxx -bench IdleHandover -benchtime 50x .
-go test -run xxx -bench Throughput -benchtime 40x ./cmd/server
+for name in "$@"; do
+	if [ "$name" = usual ]; then usual; else scenario "$name"; fi
+done

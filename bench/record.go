@@ -13,6 +13,7 @@ type record struct {
 	due     time.Duration // when it was meant to be sent, in the run's time
 	latency time.Duration // from then to the end of its answer
 	release string        // who answered, by the header Release
+	apart   bool          // not among the requests that a server counts
 	outcome outcome
 	detail  string // the error's text, when it failed
 }
@@ -37,9 +38,10 @@ func newTally() *tally { return &tally{answered: map[string]int{}} }
 func (t *tally) add(r record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.outcome == answered {
+	switch {
+	case r.outcome == answered:
 		t.answered[r.release]++
-	} else {
+	case r.outcome.lost():
 		t.failed++
 	}
 }

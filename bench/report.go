@@ -4,8 +4,11 @@ import "slices"
 
 // report is what a run comes to. All times are in seconds.
 type report struct {
+	Scenario      string         `json:"scenario,omitempty"`
 	Sent          int            `json:"sent"`
 	Answered      int            `json:"answered"`
+	Declined      int            `json:"declined"`  // no answer and no loss: see outcome
+	Withdrawn     int            `json:"withdrawn"` // likewise
 	Failed        int            `json:"failed"`
 	Failures      map[string]int `json:"failures"` // by class
 	Releases      []releaseSum   `json:"releases"`
@@ -18,6 +21,8 @@ type report struct {
 	MedianRatio   float64        `json:"median_ratio,omitzero"` // of the handovers' ratios
 	Departures    []departure    `json:"departures"`
 	Judged        bool           `json:"judged"`
+	Counts        map[string]int `json:"counts"`     // of what is neither an answer nor a loss
+	Complaints    []string       `json:"complaints"` // of the proxy in front
 	Disagreements []string       `json:"disagreements"`
 	Examples      []string       `json:"examples"` // of errors, one for each class and load
 }
@@ -26,6 +31,7 @@ type report struct {
 type releaseSum struct {
 	Name     string `json:"name"`
 	Answered int    `json:"answered"`
+	Apart    int    `json:"apart"` // of these, what the server does not count as requests
 	Probes   int    `json:"probes"`
 }
 
@@ -45,9 +51,10 @@ type handoverSum struct {
 
 // account draws the sums.
 func account(e evidence) report {
-	r := report{Sent: e.sent, Judged: e.judged, Moment: e.moment, Departures: e.departures, Failures: map[string]int{}}
-	for _, o := range outcomes[1:] {
-		r.Failures[o] = 0
+	r := report{Sent: e.sent, Judged: e.judged, Moment: e.moment, Departures: e.departures,
+		Counts: e.counts, Complaints: e.complaints, Failures: map[string]int{}}
+	for _, o := range losses() {
+		r.Failures[o.String()] = 0
 	}
 	r.countLoad(e.records)
 	r.countProbes(e.probes)
@@ -60,14 +67,27 @@ func (r *report) countLoad(records []record) {
 	for _, rec := range records {
 		load := r.load(rec.kind)
 		load.Sent++
-		if rec.outcome == answered {
+		switch rec.outcome {
+		case answered:
 			r.Answered++
-			r.release(rec.release).Answered++
-			continue
+			r.noteAnswer(rec)
+		case declined:
+			r.Declined++
+		case withdrawn:
+			r.Withdrawn++
+		default:
+			r.Failed++
+			r.fail(rec)
+			load.Failed++
 		}
-		r.Failed++
-		r.fail(rec)
-		load.Failed++
+	}
+}
+
+func (r *report) noteAnswer(rec record) {
+	sum := r.release(rec.release)
+	sum.Answered++
+	if rec.apart {
+		sum.Apart++
 	}
 }
 
@@ -130,11 +150,12 @@ func (r *report) load(name string) *loadSum {
 	return &r.Loads[i]
 }
 
-// answersOf is how many answers of a release the clients have, probes included.
+// answersOf is how many requests of the clients' a release has answered, probes
+// included.
 func (r report) answersOf(name string) int {
 	for _, s := range r.Releases {
 		if s.Name == name {
-			return s.Answered + s.Probes
+			return s.Answered - s.Apart + s.Probes
 		}
 	}
 	return 0

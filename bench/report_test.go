@@ -30,8 +30,7 @@ func oneUpgrade() evidence {
 	records = append(records, answers(500, "v2", 3500*time.Millisecond, 2*time.Millisecond)...)
 	records = append(records, answers(3000, "v2", 4000*time.Millisecond, time.Millisecond)...)
 	return evidence{
-		sent:    len(records),
-		records: records,
+		work: work{sent: len(records), records: records},
 		probes: []record{
 			newRecord("probe", 0, time.Millisecond, "v1", nil),
 			newRecord("probe", 0, time.Millisecond, "v1", nil),
@@ -51,7 +50,7 @@ func TestWhatWasSentIsWhatEachReleaseAnswered(t *testing.T) {
 	if !r.passed() || r.Sent != 7000 || r.Answered != 7000 || r.Failed != 0 {
 		t.Errorf("sent %d, answered %d, failed %d, %q; should be 7000, 7000, 0 and pass", r.Sent, r.Answered, r.Failed, r.Disagreements)
 	}
-	for i, want := range []releaseSum{{"v1", 3500, 2}, {"v2", 3500, 1}} {
+	for i, want := range []releaseSum{{"v1", 3500, 0, 2}, {"v2", 3500, 0, 1}} {
 		if r.Releases[i] != want {
 			t.Errorf("row %d is %v, should be %v", i, r.Releases[i], want)
 		}
@@ -75,7 +74,7 @@ func TestTheSecondAroundAHandoverIsMeasuredApart(t *testing.T) {
 }
 
 func TestUpgradesThatLeaveNothingSteadyAreComparedWithAllElse(t *testing.T) {
-	e := evidence{records: answers(3000, "v1", 0, time.Millisecond), moment: "SIGTERM"}
+	e := evidence{work: work{records: answers(3000, "v1", 0, time.Millisecond)}, moment: "SIGTERM"}
 	e.handovers = []handover{{from: "v1", to: "v2", at: time.Second, over: 3 * time.Second}}
 	l, what := steady(e)
 	if l.Requests != 1500 || !strings.Contains(what, "SIGTERM") {

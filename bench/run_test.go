@@ -10,15 +10,38 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
 
+// server is what all runs of the tests use, built once.
+var server = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "overlap-bench-test-")
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "server")
+	return path, build(context.Background(), path)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := server(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
 // runBench runs the whole program, as a shell would, and returns its report.
 func runBench(t *testing.T, args ...string) (code int, r report) {
 	t.Helper()
+	path, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out bytes.Buffer
-	code = run(t.Context(), env{stdout: &out, stderr: t.Output()}, append(args, "--json"))
+	code = run(t.Context(), env{stdout: &out, stderr: t.Output()}, append(args, "--json", "--server", path))
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatalf("read the report: %v\n%s", err, &out)
 	}

@@ -30,11 +30,23 @@ func (t target) get(path string, last bool) []byte {
 	return append(wire, "\r\n"...)
 }
 
-// appendPost appends a POST of body to /echo. It is written with one call, head
-// and body together.
-func (t target) appendPost(wire, body []byte) []byte {
-	wire = fmt.Appendf(wire, "POST /echo HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", t.host, len(body))
-	return append(wire, body...)
+// getOld returns the same in HTTP/1.0.
+func (t target) getOld(path string, keep bool) []byte {
+	wire := fmt.Appendf(nil, "GET %s HTTP/1.0\r\nHost: %s\r\n", path, t.host)
+	if keep {
+		wire = append(wire, "Connection: keep-alive\r\n"...)
+	}
+	return append(wire, "\r\n"...)
+}
+
+// appendPost appends the head of a POST to /echo whose body is that long, or
+// comes in chunks when length is negative. extra is a header line more, or nothing.
+func (t target) appendPost(wire []byte, length int, extra string) []byte {
+	wire = fmt.Appendf(wire, "POST /echo HTTP/1.1\r\nHost: %s\r\nContent-Type: application/octet-stream\r\n%s", t.host, extra)
+	if length < 0 {
+		return append(wire, "Transfer-Encoding: chunked\r\n\r\n"...)
+	}
+	return fmt.Appendf(wire, "Content-Length: %d\r\n\r\n", length)
 }
 
 // check judges an answer to a POST of posted, or to a GET when that is nil.
@@ -62,7 +74,7 @@ func discover(ctx context.Context, u *url.URL, timeout time.Duration) (target, e
 		return target{}, err
 	}
 	t := target{addr: addr, host: u.Host, path: u.RequestURI(), reference: true}
-	c := newClient(addr, timeout)
+	c := newClient(dialer{addr: addr}, timeout)
 	a, err := c.exchange(t.get(t.path, true), true)
 	if err != nil {
 		return target{}, fmt.Errorf("ask %s once: %w (start the service first)", u, err)

@@ -14,6 +14,7 @@ type story struct {
 	text     io.Writer
 	fleet    *fleet
 	prober   *prober
+	proxy    *front     // nil: none
 	retiring []*release // told to leave, and not waited for yet
 	evidence evidence
 }
@@ -37,13 +38,22 @@ func upgrade(ctx context.Context, c config, text io.Writer) (evidence, error) {
 // tell is the run, from the first start to the last exit.
 func (s *story) tell(ctx context.Context) error {
 	t := target{addr: s.fleet.addr, host: s.fleet.addr, path: "/", reference: true}
-	s.prober = newProber(t, s.config, s.clock)
+	s.prober = newProber(t, s.fleet.dialer(), s.config, s.clock)
 	current, err := s.launch(ctx)
 	if err != nil {
 		return err
 	}
 	s.say("%s pid %d serving on %s", current.name, current.cmd.Process.Pid, s.fleet.addr)
-	load := startLoad(ctx, s.config, t, s.clock)
+	dialer := s.fleet.dialer()
+	if s.front != "" {
+		front, err := startFront(ctx, proxyNamed(s.front), s.fleet.dir, s.fleet.addr, s.clock)
+		if err != nil {
+			return err
+		}
+		defer front.stop()
+		s.proxy, dialer.addr = front, front.addr
+	}
+	load := startLoad(ctx, s.config, t, dialer, s.clock)
 	defer load.stop()
 	for range s.upgrades {
 		if current, err = s.replace(ctx, current); err != nil {
@@ -56,7 +66,7 @@ func (s *story) tell(ctx context.Context) error {
 	if err := s.awaitExits(ctx); err != nil { // while the load goes on
 		return err
 	}
-	s.evidence.sent, s.evidence.records = load.stop()
+	s.evidence.work = load.stop()
 	return s.finish(ctx, current)
 }
 
@@ -119,7 +129,12 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	s.evidence.probes = s.prober.records
 	s.evidence.judged = s.retire == "graceful"
 	s.evidence.moment = "SIGTERM"
-	return s.awaitExits(ctx)
+	if err := s.awaitExits(ctx); err != nil || s.proxy == nil {
+		return err
+	}
+	found, err := s.proxy.complaints()
+	s.evidence.complaints = found
+	return err
 }
 
 // pause lets the load run undisturbed for --rest.

@@ -65,6 +65,7 @@ type departure struct {
 	Verdict *verdict `json:"verdict"` // nil: it gave none
 	Code    int      `json:"exit_code"`
 	Exit    seconds  `json:"exit"`     // from SIGTERM to the exit
+	CPU     seconds  `json:"cpu"`      // spent from SIGTERM to the exit, in steps of 10ms
 	Tail    []string `json:"log_tail"` // the end of its log
 }
 
@@ -79,6 +80,7 @@ func departureOf(r *release) (departure, error) {
 		Verdict: findVerdict(log),
 		Code:    r.cmd.ProcessState.ExitCode(),
 		Exit:    seconds((r.exit - r.term).Seconds()),
+		CPU:     seconds((r.cmd.ProcessState.UserTime() + r.cmd.ProcessState.SystemTime() - r.cpu).Seconds()),
 		Tail:    tail(log, 3),
 	}, nil
 }

@@ -23,12 +23,12 @@ func visit(ctx context.Context, c config, text io.Writer) (evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.duration)
 	defer cancel()
 	clock := clock{time.Now()}
-	load := startLoad(ctx, c, t, clock)
+	load := startLoad(ctx, c, t, dialer{addr: t.addr}, clock)
 	watch(ctx, load.tally, clock, text)
-	sent, records := load.stop()
+	done := load.stop()
 	return evidence{
-		sent: sent, records: records, judged: true,
-		handovers: seenHandovers(records), moment: "the last answer of the release before",
+		work: done, judged: true,
+		handovers: seenHandovers(done.records), moment: "the last answer of the release before",
 	}, nil
 }
 
@@ -38,9 +38,9 @@ func suitable(loads []kind, t target, text io.Writer) ([]kind, error) {
 		return loads, nil
 	}
 	fmt.Fprintf(text, "not the reference server at %s: only GETs of %s, and bodies are not compared\n", t.host, t.path)
-	loads = slices.DeleteFunc(loads, func(k kind) bool { return k.post })
+	loads = slices.DeleteFunc(loads, func(k kind) bool { return k.needs.reference })
 	if len(loads) == 0 {
-		return nil, errors.New("post to the service: only the reference server has /echo; choose another --load")
+		return nil, errors.New("drive the service: these loads ask for what only the reference server has; choose another --load")
 	}
 	return loads, nil
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"time"
+)
+
+// dialer opens the connections of one client.
+type dialer struct {
+	// addr is an IP address and port, see target.addr.
+	addr string
+	// tls is nil for clear text.
+	tls *tls.Config
+	// source is the client's own address, or nil: the kernel's choice. One address
+	// has some 28 000 ports, and what has closed keeps its port for a minute.
+	source net.Addr
+}
+
+// placed returns the dialer of a kind's client number i. Where there are many, they
+// call from 100 addresses, if the server is on loopback, which has them.
+func (d dialer) placed(k kind, i int) dialer {
+	host, _, _ := net.SplitHostPort(d.addr) // it has been dialled before
+	if ip := net.ParseIP(host).To4(); k.many && ip != nil && ip.IsLoopback() {
+		d.source = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+i%100))}
+	}
+	return d
+}
+
+// dial returns a connection that is ready for the first byte of a request.
+func (d dialer) dial(deadline time.Time) (net.Conn, error) {
+	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1, LocalAddr: d.source}
+	conn, err := dialer.Dial("tcp", d.addr)
+	if err != nil || d.tls == nil {
+		return conn, err
+	}
+	secure := tls.Client(conn, d.tls)
+	if err := shakeHands(secure, deadline); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("shake hands: %w", err)
+	}
+	return secure, nil
+}
+
+func shakeHands(conn *tls.Conn, deadline time.Time) error {
+	if err := conn.SetDeadline(deadline); err != nil {
+		return err
+	}
+	return conn.Handshake()
+}
+
+// speaking returns the same dialer for clients of one protocol, by its name in
+// ALPN. Without TLS the server hears from the first bytes what is spoken.
+func (d dialer) speaking(protocol string) dialer {
+	if d.tls != nil {
+		d.tls = d.tls.Clone()
+		d.tls.NextProtos = []string{protocol}
+	}
+	return d
+}
+
+// socket returns what is below TLS, if there is any.
+func socket(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return conn
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// scenario is a set of flags that belong together, under a name.
+type scenario struct {
+	name  string
+	what  string
+	plain string // how --retire plain loses here, or why it does not
+	flags string
+}
+
+// How plain retirement loses, where it is the same for several.
+const (
+	losesQueue   = "what the accept queue holds is reset with the listener"
+	losesIdle    = "Shutdown closes idle connections on which requests are on their way"
+	losesNothing = "nothing that was seen: Shutdown waits for what has begun"
+	losesRarely  = "what crosses the end of an idle connection, which is rare: none was seen in 3 upgrades"
+	losesNobody  = "nothing that was seen: handlers are told of a plain retirement too"
+	losesGoAway  = "the only GOAWAY names a last stream, and those behind it are thrown away"
+)
+
+var scenarios = [...]scenario{
+	{
+		name: "tls-new", what: "TLS, a handshake in full for each request", plain: losesQueue,
+		flags: "--tls --load new --pace 0",
+	}, {
+		name: "tls-keepalive", what: "TLS on kept connections, GETs and POSTs", plain: losesIdle,
+		flags: "--tls --load keepalive,think,post --pace 0",
+	}, {
+		name: "tls-resume", what: "TLS sessions resumed on new connections, with ticket keys that all releases share", plain: losesQueue,
+		flags: "--tls --load resume --pace 0",
+	}, {
+		name: "tls-resume-apart", what: "the same with keys that each release makes up: across releases nothing is resumed", plain: losesQueue,
+		flags: "--tls --ticket-keys=false --load resume --pace 0",
+	}, {
+		name: "h2", what: "HTTP/2 over TLS, 100 streams in flight on each connection", plain: losesGoAway,
+		flags: "--tls --load h2 --clients 4 --pace 0",
+	}, {
+		name: "h2c", what: "HTTP/2 in clear, the same", plain: losesGoAway,
+		flags: "--h2c --load h2 --clients 4 --pace 0",
+	}, {
+		name: "h2-idle", what: "HTTP/2 over TLS, connections that are idle between streams", plain: losesRarely,
+		flags: "--tls --load h2-think --clients 64 --pace 0",
+	}, {
+		name: "trickle", what: "request bodies that take 2s to arrive", plain: losesNothing,
+		flags: "--load trickle --clients 64 --pace 0 --timeout 10s",
+	}, {
+		name: "download", what: "responses of 50 MB to fast and slow readers", plain: losesNothing,
+		flags: "--load download,download-slow --clients 4 --pace 0 --timeout 30s --linger-timeout 2s",
+	}, {
+		name: "ws", what: "1 000 WebSockets that echo, each told 1001 when its server leaves",
+		plain: losesNobody,
+		flags: "--load ws --clients 1000 --timeout 10s",
+	}, {
+		name: "sse", what: "event streams that end with a last event, whole",
+		plain: losesNobody,
+		flags: "--load sse --clients 200 --timeout 10s",
+	}, {
+		name: "idle", what: "kept connections that are mostly idle: --clients N shows what retiring N of them costs", plain: losesRarely,
+		flags: "--load idle --clients 1000 --linger-timeout 10s --timeout 10s",
+	}, {
+		name: "idle10k", what: "10 000 of them", plain: losesRarely,
+		flags: "--load idle --clients 10000 --linger-timeout 10s --timeout 10s",
+	}, {
+		name: "nginx", what: "nginx in front, with a keep-alive pool and no second tries", plain: losesIdle,
+		flags: "--front nginx --pace 0",
+	}, {
+		name: "nginx-default", what: "nginx in front, second tries as they come",
+		plain: "POSTs, which nginx does not send again; it hides the loss of a GET",
+		flags: "--front nginx-default --pace 0",
+	}, {
+		name: "haproxy", what: "HAProxy in front, http-reuse always, no second tries", plain: losesIdle,
+		flags: "--front haproxy --pace 0",
+	}, {
+		name: "haproxy-default", what: "HAProxy in front, second tries as they come", plain: losesIdle,
+		flags: "--front haproxy-default --pace 0",
+	}, {
+		name: "http10", what: "HTTP/1.0, with and without keep-alive", plain: losesIdle,
+		flags: "--load http10,http10-keepalive --pace 0",
+	}, {
+		name: "expect", what: "POSTs that ask first, Expect: 100-continue", plain: losesIdle,
+		flags: "--load expect --pace 0",
+	}, {
+		name: "pipelined", what: "pairs of requests, sent before the first answer", plain: losesIdle,
+		flags: "--load pipelined --pace 0",
+	},
+}
+
+// pickScenarios returns the scenarios with these names, in the order of the names.
+func pickScenarios(names string) (picked []scenario, err error) {
+	for name := range strings.SplitSeq(names, ",") {
+		s := scenarioNamed(strings.TrimSpace(name))
+		if s == nil {
+			return nil, fmt.Errorf("read --scenario: none is called %q, --list shows them all", name)
+		}
+		picked = append(picked, *s)
+	}
+	return picked, nil
+}
+
+func scenarioNamed(name string) *scenario {
+	for i := range scenarios {
+		if scenarios[i].name == name {
+			return &scenarios[i]
+		}
+	}
+	return nil
+}
+
+func printScenarios(w io.Writer) {
+	for _, s := range scenarios {
+		fmt.Fprintf(w, "%s\n    %s\n    plain loses: %s\n    %s\n", s.name, s.what, s.plain, s.flags)
+	}
+}
