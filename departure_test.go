@@ -358,3 +358,30 @@ func TestConnectionsThatTheServerDoesNotTakeAreDoubted(t *testing.T) {
 		}
 	})
 }
+
+func TestADeadlineThatComesEarlierTakesThePlaceOfDrainTimeout(t *testing.T) {
+	for _, test := range []struct {
+		opts          Options
+		ctx           time.Duration // 0: it has none
+		drain, finish time.Duration
+	}{
+		{Options{}, 0, DefaultDrainTimeout, DefaultFinishTimeout},
+		{Options{}, time.Minute, DefaultDrainTimeout, DefaultFinishTimeout},
+		{Options{}, 20 * time.Second, 20 * time.Second, DefaultFinishTimeout},
+		{Options{}, 4 * time.Second, 4 * time.Second, 2 * time.Second},
+		{Options{FinishTimeout: time.Second}, 4 * time.Second, 4 * time.Second, time.Second},
+		{Options{DrainTimeout: time.Minute}, 50 * time.Second, 50 * time.Second, DefaultFinishTimeout},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := t.Context()
+			if test.ctx != 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, test.ctx)
+				defer stop()
+			}
+			if o := test.opts.within(ctx); o.DrainTimeout != test.drain || o.FinishTimeout != test.finish {
+				t.Errorf("%+v within %v: %v, of it %v for the last step", test.opts, test.ctx, o.DrainTimeout, o.FinishTimeout)
+			}
+		})
+	}
+}

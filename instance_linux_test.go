@@ -186,3 +186,28 @@ func TestAcceptHandsOutWhatIsQueuedAlsoAfterTheListenerHasLeft(t *testing.T) {
 	}
 	c.Close()
 }
+
+func TestARetirementLeavesItsCallerPartOfTheTimeThatItsContextHas(t *testing.T) {
+	ln, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go ln.Accept()
+	dark, err := Listen(t.Context(), "tcp", ln.Addr().String()) // a successor that is never ready
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dark.Close()
+	const whole = 3 * time.Second
+	ctx, stop := context.WithTimeout(t.Context(), whole)
+	defer stop()
+	v, err := ln.Retire(ctx)
+	until, _ := ctx.Deadline()
+	if left := time.Until(until); err != nil || left < whole/2 {
+		t.Errorf("of %v the caller had %v left, %v", whole, left, err)
+	}
+	if v.Lossless || v.Successor {
+		t.Errorf("verdict: %+v", v)
+	}
+}

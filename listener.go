@@ -32,13 +32,14 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 }
 
 // Listen is like the function Listen, with options. Of the timeouts SettleTimeout,
-// DrainTimeout and FinishTimeout count: see [Listener.Retire].
+// DrainTimeout and FinishTimeout count: see [Listener.Retire]. LingerTimeout does not:
+// the caller decides when a connection ends.
 func (o Options) Listen(ctx context.Context, network, address string) (*Listener, error) {
 	ln, err := listen.Listen(ctx, network, address, listen.Config{AllowMismatch: o.AllowMismatch})
 	if err != nil {
 		return nil, fmt.Errorf("overlap: %w", err)
 	}
-	return &Listener{opts: o.withDefaults(), ln: ln}, nil
+	return &Listener{opts: o, ln: ln}, nil
 }
 
 // Accept returns the next connection. It returns no error because of a retirement:
@@ -55,20 +56,31 @@ func (l *Listener) Accept() (net.Conn, error) {
 // kernel holds none for this one, and closes the sockets. When it returns, every
 // connection that reached the port through this listener has been returned by
 // Accept, and it is up to the caller to finish them: with grpc.Server.GracefulStop,
-// for example. Where nobody takes over it waits, accepting on, until
-// Options.DrainTimeout less FinishTimeout, less a second for the stop, is over; an
-// instance that is alone on the port leaves at once. It returns the error of ctx when
-// that ends first, or DrainTimeout does because nobody calls Accept; the sockets are
-// closed then too. On a listener that has left or was
+// for example.
+//
+// The deadline of ctx, where it is earlier than DrainTimeout, takes its place. Of that
+// time Retire leaves FinishTimeout to the caller: where nobody takes over it waits,
+// accepting on, until FinishTimeout and a second for the stop are left, and an instance
+// that is alone on the port leaves at once. So a ctx that bounds the whole departure
+// bounds the caller's part of it too:
+//
+//	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+//	defer stop()
+//	verdict, err := ln.Retire(ctx)
+//	cut := srv.Shutdown(ctx) // or whatever finishes connections until ctx ends
+//
+// It returns the error of ctx when that ends first, or DrainTimeout does because nobody
+// calls Accept; the sockets are closed then too. On a listener that has left or was
 // closed it returns net.ErrClosed. Of the hooks in Options, OnPhase and OnNotice are
 // called.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
+	opts := l.opts.within(ctx)
 	d := &departure{
-		ports: []port{l.ln}, opts: &l.opts, life: &life{opts: &l.opts, state: StateRetiring},
+		ports: []port{l.ln}, opts: &opts, life: &life{opts: &opts, state: StateRetiring},
 		told: func() {}, untold: func() {}, began: time.Now(),
-		verdict: Verdict{Release: l.opts.Release, Retired: true, Tier: Tier(l.ln.Tier())},
+		verdict: Verdict{Release: opts.Release, Retired: true, Tier: Tier(l.ln.Tier())},
 	}
-	ctx, stop := context.WithTimeout(ctx, l.opts.DrainTimeout)
+	ctx, stop := context.WithTimeout(ctx, opts.DrainTimeout)
 	defer stop()
 	err := d.leave(ctx)
 	if err == nil {

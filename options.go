@@ -2,6 +2,7 @@ package overlap
 
 import (
 	"cmp"
+	"context"
 	"time"
 )
 
@@ -75,4 +76,14 @@ func (o Options) withDefaults() Options {
 	o.LingerTimeout = cmp.Or(o.LingerTimeout, DefaultLingerTimeout)
 	o.FinishTimeout = cmp.Or(o.FinishTimeout, min(DefaultFinishTimeout, o.DrainTimeout/2))
 	return o
+}
+
+// within returns options whose DrainTimeout ends no later than ctx. FinishTimeout is
+// then kept of what is left: a default must not take all of it.
+func (o Options) within(ctx context.Context) Options {
+	until, bounded := ctx.Deadline()
+	if left := time.Until(until); bounded && left < o.withDefaults().DrainTimeout {
+		o.DrainTimeout = left
+	}
+	return o.withDefaults()
 }

@@ -33,6 +33,7 @@ import (
 //   - nothing kept of the deadline: GivesUpInTimeForAStop
 //   - a port that was steered alone is not put back: AllAreSteeredOrNone
 //   - one that is alone waits: DoesNotWaitForAnybody
+//   - Retire takes all that its context allows: LeavesItsCallerPartOfTheTime
 
 func TestAnInstanceIsInRotationOnlyWhenItIsReady(t *testing.T) {
 	later := map[string]config{
