@@ -1,18 +1,31 @@
-# `make check` is what CI runs. `make help` lists the rest.
+# `.ci/run` is the test command of the README and `make rest`. `make help` lists all.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NOBODY      = 65534
 
-.PHONY: help check fmt vet lint test race unprivileged reach
+# The Go release after the one that go.mod asks for: net/http does HTTP/2 in another
+# way there.
+NEXT_GO = go1.27.1
+
+# Tests that drive the server with programs of others, and those that read the source
+# tree or call the go command. They have nothing to do with races or privileges.
+FOREIGN = Curl|Wrk|H2load|Scenarios
+TREE    = Home|README
+
+.PHONY: help check rest fmt vet lint test race unprivileged next examples reach
 
 help:
-	@echo 'make check         all that CI runs: fmt, vet, lint, test, race, unprivileged'
+	@echo 'make check         all that CI runs: test, fmt, vet, lint, race, unprivileged, next, examples'
 	@echo 'make test          go test ./..., and what it skipped'
-	@echo 'make race          the same under the race detector'
-	@echo 'make unprivileged  the tests again as an ordinary user (when run by root)'
-	@echo 'make reach         the long runs behind the figures of the README (ten minutes)'
+	@echo 'make race          most of it under the race detector'
+	@echo 'make unprivileged  most of it as an ordinary user (when run by root)'
+	@echo 'make next          what depends on it with $(NEXT_GO)'
+	@echo 'make examples      the examples that are modules of their own'
+	@echo 'make reach         the long runs behind the figures of the README (an hour)'
 
-check: fmt vet lint test race unprivileged
+check: test rest
+
+rest: fmt vet lint race unprivileged next examples
 
 fmt:
 	@unformatted=$$(gofmt -l .); \
@@ -36,10 +49,9 @@ test:
 	rm -f $$log; exit $$code
 
 race:
-	go test -race ./...
+	go test -race -skip '$(FOREIGN)|$(TREE)' ./...
 
-# Compiled by whoever runs make, run as nobody. The tests that read the source tree
-# or call the go command stay out: they have nothing to do with privileges.
+# Compiled by whoever runs make, run as nobody.
 unprivileged:
 	@if [ $$(id -u) -ne 0 ]; then echo 'not root: make test was the unprivileged run'; exit 0; fi; \
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && chmod 755 "$$dir" && \
@@ -49,7 +61,22 @@ unprivileged:
 		echo "$$pkg as user $(NOBODY)" && \
 		(cd "$$dir/home" && HOME="$$dir/home" TMPDIR="$$dir/home" \
 			setpriv --reuid $(NOBODY) --regid $(NOBODY) --clear-groups \
-			"$$dir/unprivileged.test" -test.timeout 5m -test.skip 'Home|README') || exit 1; \
+			"$$dir/unprivileged.test" -test.timeout 5m -test.skip '$(FOREIGN)|$(TREE)') || exit 1; \
+	done
+
+next:
+	GOTOOLCHAIN=$(NEXT_GO) go vet ./...
+	GOTOOLCHAIN=$(NEXT_GO) go test ./internal/drain
+	GOTOOLCHAIN=$(NEXT_GO) go test -run 'HTTP2|TLS|H2load|Ticket' .
+	GOTOOLCHAIN=$(NEXT_GO) go test -run 'Scenarios.*/h2|Scenarios.*/tls' ./bench
+
+# Modules of their own, so that what they import is not in our go.mod. (gofmt -l of
+# fmt covers them: it knows no modules.)
+examples:
+	@for mod in examples/*/go.mod; do \
+		dir=$$(dirname $$mod) && echo "$$dir" && \
+		(cd $$dir && go mod tidy -diff && go vet ./... && GOOS=darwin go vet ./... && GOOS=windows go vet ./... && \
+			go run $(STATICCHECK) ./... && go test -race ./...) || exit 1; \
 	done
 
 reach:
