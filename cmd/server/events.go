@@ -96,9 +96,11 @@ func (s *eventStream) next() error {
 }
 
 // send writes and flushes. Who does not read must not keep us: a write that does not
-// get anywhere ends the stream.
+// get anywhere ends the stream. On HTTP/2 a deadline ends it even when nothing is being
+// written, so there is none between two events.
 func (s *eventStream) send(format string, args ...any) error {
 	_ = s.ctl.SetWriteDeadline(time.Now().Add(writePatience)) // a test's recorder has none
+	defer s.ctl.SetWriteDeadline(time.Time{})
 	if _, err := fmt.Fprintf(s.w, format, args...); err != nil {
 		return err
 	}

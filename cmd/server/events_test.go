@@ -17,6 +17,7 @@ import (
 //   - nobody is told; all are told at once: TestAnEventStreamEndsWithALastEventAndAHint
 //   - numbers begin with 1: the same
 //   - a write has no deadline: TestAClientThatReadsNoEventsDoesNotHoldItsHandler
+//   - the deadline stays when the write is done: TestAStreamThatIsQuietForLongGoesOn
 
 // event is one of a stream.
 type event struct {
@@ -105,6 +106,30 @@ func stream(client *http.Client, url string, started chan<- error) ([]event, err
 	}
 	defer resp.Body.Close()
 	return readEvents(resp.Body)
+}
+
+// On HTTP/2 a write deadline that has passed ends a stream on which nothing is written.
+func TestAStreamThatIsQuietForLongGoesOn(t *testing.T) {
+	t.Parallel()
+	for name, speak := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2": h2c} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewUnstartedServer(events("v1", 0))
+			srv.Config.Protocols = new(http.Protocols)
+			speak(srv.Config.Protocols)
+			srv.Start()
+			defer srv.Close()
+			resp, err := newClient(t, speak).Get(srv.URL + "?every=" + (writePatience + time.Second).String())
+			must(t, err)
+			defer resp.Body.Close()
+			lines := bufio.NewScanner(resp.Body)
+			for lines.Scan() && lines.Text() != "id: 2" {
+			}
+			if lines.Text() != "id: 2" {
+				t.Errorf("the stream ends with %q, %v", lines.Text(), lines.Err())
+			}
+		})
+	}
 }
 
 // The stream fills what the kernel buffers, and then a write does not return. What a
