@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -135,14 +136,26 @@ func parseWait(text string) (time.Duration, error) {
 // duplex, and what is no connection at all (a test's recorder) cannot be, so the
 // error says nothing. A body that breaks off must not become a whole response.
 func echo(c *gin.Context) {
-	_ = http.NewResponseController(c.Writer).EnableFullDuplex()
+	ctl := http.NewResponseController(c.Writer)
+	_ = ctl.EnableFullDuplex()
 	c.Header("Content-Type", cmp.Or(c.GetHeader("Content-Type"), "application/octet-stream"))
 	if n := c.Request.ContentLength; n >= 0 {
 		c.Header("Content-Length", strconv.FormatInt(n, 10))
 	}
-	if _, err := io.Copy(c.Writer, c.Request.Body); err != nil {
+	if _, err := io.Copy(promptly{c.Writer, ctl}, c.Request.Body); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// promptly holds nothing back until there is more of it: its client may wait for it.
+type promptly struct {
+	io.Writer
+	ctl *http.ResponseController
+}
+
+func (p promptly) Write(b []byte) (int, error) {
+	n, err := p.Writer.Write(b)
+	return n, errors.Join(err, p.ctl.Flush())
 }
 
 func live(c *gin.Context) { c.String(http.StatusOK, "alive\n") }

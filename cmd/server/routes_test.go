@@ -122,6 +122,38 @@ func TestEchoSendsBackAllOfTheBody(t *testing.T) {
 	}
 }
 
+// Each byte waits for the echo of the one before. Broken on purpose, and seen red: nobody
+// flushes.
+func TestEchoSendsBackABodyWhileItTrickles(t *testing.T) {
+	for name, speak := range map[string]func(*http.Protocols){"HTTP/1.1": http1, "HTTP/2": h2c} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(quiet(yes))
+			server.Config.Protocols = new(http.Protocols)
+			speak(server.Config.Protocols)
+			server.Start()
+			defer server.Close()
+			body, feed := io.Pipe()
+			defer time.AfterFunc(10*time.Second, func() { feed.CloseWithError(io.ErrUnexpectedEOF) }).Stop()
+			go feed.Write([]byte{0})
+			resp, err := newClient(t, speak).Post(server.URL+"/echo", "", body)
+			must(t, err)
+			defer resp.Body.Close()
+			for n := range byte(9) {
+				got := make([]byte, 1)
+				if _, err := io.ReadFull(resp.Body, got); err != nil || got[0] != n {
+					t.Fatalf("got %v, %v, want the echo of %d", got, err, n)
+				}
+				_, err := feed.Write([]byte{n + 1})
+				must(t, err)
+			}
+			must(t, feed.Close())
+			if rest, err := io.ReadAll(resp.Body); len(rest) != 1 || err != nil {
+				t.Errorf("the rest is %v, %v", rest, err)
+			}
+		})
+	}
+}
+
 type panicReader struct{}
 
 func (panicReader) Read([]byte) (int, error) { panic("boom") }
