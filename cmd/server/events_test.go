@@ -17,6 +17,7 @@ import (
 //   - nobody is told; all are told at once: TestAnEventStreamEndsWithALastEventAndAHint
 //   - numbers begin with 1: the same
 //   - a write has no deadline: TestAClientThatReadsNoEventsDoesNotHoldItsHandler
+//   - a retirement has no deadline: TestAClientThatReadsNoEventsDoesNotHoldTheExit
 //   - the deadline stays when the write is done: TestAStreamThatIsQuietForLongGoesOn
 
 // event is one of a stream.
@@ -151,6 +152,28 @@ func TestAClientThatReadsNoEventsDoesNotHoldItsHandler(t *testing.T) {
 	must(t, err)
 	if took := <-ended; took > 3*writePatience {
 		t.Errorf("the handler has held out for %v", took)
+	}
+}
+
+// The client takes one byte, and no more.
+func TestAClientThatReadsNoEventsDoesNotHoldTheExit(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--addr", "127.0.0.1:0", "--release", "v1", "--h2c", "--linger-timeout", "100ms", "--drain-timeout", "2s")
+	client := newClient(t, h2c)
+	client.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 1}
+	resp, err := client.Get("http://" + p.await(t, "state", "serving")["addr"].(string) + "/events")
+	must(t, err)
+	defer resp.Body.Close()
+	p.signal(t, syscall.SIGTERM)
+	begun := time.Now()
+	if v := p.await(t, "verdict", ""); v["cut"] != 1.0 || v["lossless"] != false {
+		t.Errorf("verdict %v", v)
+	}
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("the exit took %v, with a drain-timeout of 2s", took)
+	}
+	if code := p.exit(t); code != exitCut {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -70,6 +70,13 @@ func TestHelpTeaches(t *testing.T) {
 			"--addr", "--release", "--drain-timeout", "--finish-timeout", "--linger-timeout", "--settle-timeout",
 			"--retire graceful|plain", "--access-log", "--log-format auto|text|json", "--log-level", "--allow-mismatch", "--config",
 			"Exit codes:", "78", "Signals:", "TERM", "INT", "HUP", "USR1", "USR2", "QUIT",
+			"/slow?for=5s", "/echo", "/bytes?n=1000", "chunked=1", "/events", "/ws", "/livez", "/readyz",
+			"https://host:port", "http://host:port", "--tls-cert", "--tls-key", "--tls-ticket-keys", "--h2c", "--spread",
+			"Kubernetes", "Session tickets:", "0600", "1001",
+		}},
+		{[]string{"ticket-keys", "--help"}, []string{"rotate", "base64"}},
+		{[]string{"ticket-keys", "rotate", "--help"}, []string{
+			"--keep", "--ahead", "Several hosts:", "leaked", "OnCalendar=daily", "by cron", "--tls-ticket-keys",
 		}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {

@@ -26,8 +26,8 @@ that no instance ever sees half of it. Two rotations at once: the second one is
 refused. Comments are not kept.
 
 A ticket can be resumed until its key is dropped: with --keep 3 and a rotation each
-day for two to three days. Clients come back without one, too: they only take a round
-trip and a signature longer.
+day for two to three days. Who comes later makes a full handshake again, and that is
+all.
 
 Several hosts: a key must be known everywhere before anybody encrypts with it. All
 instances of one host see the file within a fraction of a second, so there is nothing

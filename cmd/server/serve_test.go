@@ -287,7 +287,7 @@ func TestAddressThatIsNotOursIsAFailureToStart(t *testing.T) {
 	}
 }
 
-// A client that sends a byte of its header each second.
+// A client that sends its header byte by byte, for ever.
 func TestAHeaderThatNeverEndsDoesNotHoldTheExit(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--addr", "127.0.0.1:0", "--release", "v1", "--linger-timeout", "100ms", "--drain-timeout", "3s")

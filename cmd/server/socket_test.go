@@ -133,6 +133,25 @@ func TestAWebSocketThatNeverAnswersTheCloseIsBounded(t *testing.T) {
 	}
 }
 
+func TestAWebSocketIsCutAndCountedAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--addr", "127.0.0.1:0", "--release", "v1", "--spread", "10ms", "--linger-timeout", "100ms",
+		"--drain-timeout", (answerPatience / 2).String())
+	_, answer := handshake(t, p.await(t, "state", "serving")["addr"].(string))
+	contains(t, answer, "101 Switching Protocols")
+	p.signal(t, syscall.SIGTERM)
+	begun := time.Now()
+	if v := p.await(t, "verdict", ""); v["cut"] != 1.0 || v["lossless"] != false {
+		t.Errorf("verdict %v", v)
+	}
+	if took := time.Since(begun); took > answerPatience {
+		t.Errorf("the exit took %v, with a drain-timeout of %v", took, answerPatience/2)
+	}
+	if code := p.exit(t); code != exitCut {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestAWebSocketOfAnotherOriginIsRefused(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--addr", "127.0.0.1:0")
