@@ -184,7 +184,7 @@ func TestCurlLosesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conf.Linger = slow // longer than curl pauses on a busy machine
+			conf.Linger = DefaultLingerTimeout // longer than curl pauses on a busy machine
 			g := begin(t, conf)
 			c := curler{t: t, path: curl, g: g, common: []string{"-sS", "--fail", "--cacert", authority(t)}}
 			if conf.H2C {

@@ -46,7 +46,8 @@
 //   - close: leave the group.
 //   - linger: move clients over. HTTP/1 is answered with "Connection: close", and what
 //     stays idle is ended. An HTTP/2 client gets a GOAWAY that refuses nothing and a PING
-//     behind it; when it has acknowledged that, it opens no more streams here.
+//     behind it; a second after it has acknowledged that, what it had begun before is
+//     here, and it opens no more streams.
 //   - finish: http.Server.Shutdown, when there is nothing left for it to surprise.
 //     HTTP/2 connections with streams that go on get their second GOAWAY now.
 //   - flush: wait until the clients have acknowledged all that was sent.

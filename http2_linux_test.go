@@ -46,7 +46,7 @@ func TestHTTP2RequestsThatCannotBeRepeatedAreAnswered(t *testing.T) {
 	for name, tongue := range tongues {
 		t.Run(name, func(t *testing.T) {
 			conf := tongue.config
-			conf.Release = "v1"
+			conf.Release, conf.Linger = "v1", DefaultLingerTimeout // a busy client takes its time to acknowledge
 			current := start(t, "serve", conf)
 			load := sendHTTP2(t, tongue.url+current.addr)
 			said := make(map[string]int)

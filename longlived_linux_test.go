@@ -96,7 +96,7 @@ func TestWhatEndsByNothingIsCutAndCounted(t *testing.T) {
 func (p *instance) ends(want Verdict, deadline time.Time) {
 	p.t.Helper()
 	v := p.verdict()
-	if late := time.Since(deadline); late > time.Second {
+	if late := time.Since(deadline); late > slow { // a machine may be busy; what hangs is later
 		p.t.Errorf("it was gone %v after its deadline", late)
 	}
 	got := Verdict{Lossless: v.Lossless, Abandoned: v.Abandoned, Late: v.Late, Cut: v.Cut, Unacknowledged: min(v.Unacknowledged, 1)}

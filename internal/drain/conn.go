@@ -32,8 +32,9 @@ type Conn struct {
 //
 //	fresh ──> reading ──> whole ──> active ──> idle ──> reading …
 //	                                   └─────> hijacked
-//	fresh, reading, whole ──> streams ──> moved          HTTP/2
-//	fresh, reading, idle, streams, moved ──> halfClosed  by Linger, or see http2
+//	fresh, reading, whole ──> streams ──> moving ──> moved  HTTP/2
+//	fresh, reading, idle ──> halfClosed                  by Linger
+//	streams, moved ──> halfClosed                        see http2
 //	any ──> flushing ──> closed                          by Close while retiring
 //	any ──> closed                                       by Close otherwise
 type state uint64
@@ -46,6 +47,7 @@ const (
 	idle                    // between two requests
 	hijacked                // in the hands of a handler
 	streams                 // HTTP/2: its streams are what it does
+	moving                  // HTTP/2, and the client knows that it is to open no more
 	moved                   // HTTP/2, and the client opens no stream any more
 	halfClosed              // we have ended our side of an idle connection
 	flushing                // closed by the server; waiting until the peer has everything
@@ -67,7 +69,7 @@ func split(word uint64) (state, int64) {
 }
 
 // live says whether Linger waits for a connection in this state.
-func (s state) live() bool { return s <= idle || s == streams || s == halfClosed }
+func (s state) live() bool { return s <= idle || s == streams || s == moving || s == halfClosed }
 
 // mayBecome says whether to may follow. A connection that net/http no longer knows all
 // about, or that is on its way out, does not come back.

@@ -25,10 +25,11 @@ import (
 // in the connection itself; they are linked, not mapped, so that ten thousand
 // idle ones cost next to nothing.
 type Conns struct {
-	epoch   time.Time    // stamps count from here
-	retired atomic.Int64 // the stamp of Retire; 0: not retiring
-	live    atomic.Int64 // connections that Linger waits for
-	late    atomic.Int64
+	epoch    time.Time     // stamps count from here
+	patience time.Duration // const but for tests
+	retired  atomic.Int64  // the stamp of Retire; 0: not retiring
+	live     atomic.Int64  // connections that Linger waits for
+	late     atomic.Int64
 
 	lingered atomic.Bool // Linger has returned: Shutdown may throw away requests
 	cut      atomic.Bool
@@ -42,7 +43,7 @@ type Conns struct {
 
 // New returns an empty set.
 func New() *Conns {
-	return &Conns{epoch: time.Now(), left: make(chan struct{}, 1)}
+	return &Conns{epoch: time.Now(), patience: patience, left: make(chan struct{}, 1)}
 }
 
 // Listener returns ln with each connection in the set from Accept on: a ConnState
@@ -241,7 +242,7 @@ func (cs *Conns) Count() (n Count) {
 			n.Fresh++
 		case whole, active:
 			n.Active++
-		case streams, moved:
+		case streams, moving, moved:
 			if c.http2.Load().busy() {
 				n.Active++
 			} else {

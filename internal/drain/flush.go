@@ -124,7 +124,7 @@ func (cs *Conns) Cut() (busy int, unacknowledged int64) {
 		switch s, _ := split(c.word.Load()); s {
 		case reading, whole, active, hijacked:
 			busy++
-		case streams, moved:
+		case streams, moving, moved:
 			if c.http2.Load().busy() {
 				busy++
 				break

@@ -180,7 +180,7 @@ func TestWhatIsNotHTTP2IsLeftAlone(t *testing.T) {
 	refusal := "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n" + strings.Repeat("\x00", 5<<20)
 	_, err := io.WriteString(writer(h.write), refusal)
 	must(t, err)
-	h.giveUp()
+	h.waitNoMore()
 	equal(t, "it was left alone", wire.String() == refusal, true)
 }
 
@@ -196,7 +196,7 @@ func TestAPushedStreamIsWaitedFor(t *testing.T) {
 	must(t, f.WriteSettings())
 	must(t, f.WriteHeaders(h2.HeadersFrameParam{StreamID: 2, BlockFragment: []byte{0x88}, EndHeaders: true}))
 	must(t, f.WriteData(3, true, nil))
-	h.giveUp()
+	h.waitNoMore()
 	equal(t, "has ended", h.hasEnded(), false)
 	before := wire.Len()
 	must(t, f.WriteData(2, true, nil))
@@ -217,7 +217,7 @@ func TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate(t *testing.T) {
 	h.heard(appendHead(5))
 	must(t, f.WriteGoAway(3, h2.ErrCodeNo, nil))
 	equal(t, "late", cs.Late(), 1)
-	h.giveUp()
+	h.waitNoMore()
 	equal(t, "has ended", h.hasEnded(), false)
 	must(t, f.WriteData(3, true, nil))
 	equal(t, "has ended", h.hasEnded(), true) // it does not wait for an answer to the other
@@ -233,7 +233,7 @@ func TestStreamsThatComeWhileFlushingAreLate(t *testing.T) {
 	h := c.speakHTTP2(c.TCPConn)
 	cs.retired.Store(1)
 	must(t, h2.NewFramer(writer(h.write), nil).WriteSettings())
-	h.giveUp()
+	h.waitNoMore()
 	equal(t, "has ended", h.hasEnded(), true)
 	c.enter(http.StateActive) // which net/http says late of a connection that has just begun
 	equal(t, "late", cs.Late(), 0)

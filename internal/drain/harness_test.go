@@ -17,6 +17,9 @@ import (
 // patient is longer than anything here takes, and shorter than a test may hang.
 const patient = 20 * time.Second
 
+// brief is the patience of the services under test.
+const brief = 200 * time.Millisecond
+
 // service is an http.Server whose connections are in a set.
 type service struct {
 	*Conns
@@ -41,6 +44,7 @@ func servePlain(tb testing.TB, h http.Handler, prepare ...func(*http.Server)) *s
 func serveOn(tb testing.TB, ln net.Listener, ours bool, h http.Handler, prepare ...func(*http.Server)) *service {
 	tb.Helper()
 	s := &service{Conns: New(), addr: ln.Addr().String(), hook: make(chan http.ConnState, 10_000)}
+	s.patience = brief
 	s.srv = &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	s.srv.ConnState = func(_ net.Conn, to http.ConnState) { s.hook <- to }
 	for _, f := range prepare {

@@ -19,8 +19,9 @@ var pingData = [keptPayload]byte{'o', 'v', 'e', 'r', 'l', 'a', 'p', '2'}
 // those whose body it cannot read again.
 //
 //	told    a GOAWAY that names no stream has gone out, and a PING behind it
-//	moved   the PING was acknowledged: every stream that was opened before the GOAWAY
-//	        arrived is known, and a client that obeys opens no more
+//	moving  the PING was acknowledged: the client knows, and means to open no more
+//	moved   a moment later: what it had begun to open before it knew has come. Go's
+//	        own numbers a stream, then writes it, and acknowledges in between
 //	ended   no stream is open any more: a GOAWAY that names the last one has gone out,
 //	        and the end of our side
 //
@@ -192,15 +193,10 @@ func (h *http2) receive(f *frame) {
 		h.open[f.stream] = 0
 		h.highest = f.stream
 	case f.kind == framePing && f.has(flagAck) && f.payload == pingData:
-		h.noteMoved()
+		h.conn.move(moving)
+		time.AfterFunc(h.conn.conns.patience, h.waitNoMore)
 	}
 	h.close(f, theirs)
-}
-
-// noteMoved: Linger need not wait for it any more. h.mu is held.
-func (h *http2) noteMoved() {
-	h.moved = true
-	h.conn.move(moved)
 }
 
 // interject writes what is due, if this is a gap. h.writing is held.
@@ -269,10 +265,12 @@ func (h *http2) depart() {
 	h.interject() // an error is net/http's to find
 }
 
-// giveUp stops waiting for the client to acknowledge our PING.
-func (h *http2) giveUp() {
+// waitNoMore takes it that no more streams come: the client has had its time, to
+// acknowledge or after that.
+func (h *http2) waitNoMore() {
 	h.mu.Lock()
-	h.noteMoved()
+	h.moved = true
+	h.conn.move(moved)
 	h.mu.Unlock()
 	h.depart()
 }

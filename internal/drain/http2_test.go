@@ -1,16 +1,19 @@
 // Broken on purpose, and seen red:
 //
-//   - no first GOAWAY; the second without an acknowledgement, or with streams open; no
-//     second one; moved is live: TestAnHTTP2ConnectionEndsInTwoSteps
+//   - no first GOAWAY; the second without an acknowledgement, at once behind it, or with
+//     streams open; no second one; moving is not live; moved is:
+//     TestAnHTTP2ConnectionEndsInTwoSteps
 //   - Retire tells nobody; an acknowledgement ends nothing; no FIN:
 //     TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows
 //   - told at once; not told behind the first stream:
 //     TestAYoungHTTP2ConnectionIsToldBehindItsFirstStream
-//   - giveUp does nothing; streams is not live; no bound when our side has ended:
+//   - no patience with an acknowledgement: TestWithoutATimeoutAnHTTP2ClientIsWaitedFor
+//   - waitNoMore does nothing; streams is not live; no bound when our side has ended:
 //     TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock
 //   - late is not counted; Read ends with our side: TestStreamsBehindTheSecondGOAWAYAreLate
 //   - a GOAWAY of ours behind net/http's: TestStreamsBehindTheGOAWAYOfShutdownAreLate
 //   - Cut does not see streams: TestAnHTTP2ClientThatIgnoresEverythingIsCutAndCounted
+//   - nor moving: TestAnHTTP2ClientThatHasJustAcknowledgedIsCutAndCounted
 //   - nothing is said between net/http's frames:
 //     TestAHandshakeThatEndsAfterShutdownIsToldAndEnds
 //   - Retire waits for each: TestAnHTTP2ClientThatDoesNotReadHoldsUpNobody
@@ -40,6 +43,7 @@ func TestAnHTTP2ConnectionEndsInTwoSteps(t *testing.T) {
 	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
 		h := hold()
 		s := serve(echoAndHold(h))
+		s.patience = patience
 		c := dial2(t, s)
 		c.get(1, "/hold")
 		<-h.begun
@@ -50,14 +54,18 @@ func TestAnHTTP2ConnectionEndsInTwoSteps(t *testing.T) {
 		must(t, c.framer.WriteData(3, true, []byte("crossing")))
 		equal(t, "what crosses is answered", c.answer(3), "crossing")
 		c.obey()
+		c.get(5, "/") // and so does this, as Go's own client has it
+		equal(t, "what straggles is answered", c.answer(5), "")
+		equal(t, "count", s.Count(), Count{Active: 1})
+		equal(t, "Linger has returned", len(over), 0)
 		must(t, <-over) // though a stream is open
 		h.release <- struct{}{}
 		equal(t, "what was in flight is answered", c.answer(1), "held")
-		c.goAway(3)
+		c.goAway(5)
 		c.atEnd()
 		c.close()
 		s.flushed(t)
-		equal(t, "requests", s.Requests(), 2)
+		equal(t, "requests", s.Requests(), 3)
 		equal(t, "late", s.Late(), 0)
 	})
 }
@@ -123,6 +131,30 @@ func TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock(t *testing.T) {
 		c.goAway(0)
 		c.atEnd()
 		c.close()
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// Without a successor nothing lingers; but a client has the time to acknowledge.
+func TestWithoutATimeoutAnHTTP2ClientIsWaitedFor(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		s.patience = patience
+		c := dial2(t, s)
+		c.get(1, "/")
+		c.answer(1)
+		s.Retire()
+		over := s.lingers(t, 0)
+		c.told()
+		time.Sleep(10 * minTick)
+		c.get(3, "/")
+		equal(t, "what crosses is answered", c.answer(3), "hello")
+		c.obey()
+		c.goAway(3)
+		c.atEnd()
+		c.close()
+		must(t, <-over)
 		s.flushed(t)
 		equal(t, "late", s.Late(), 0)
 	})
@@ -196,10 +228,29 @@ func TestAnHTTP2ClientThatIgnoresEverythingIsCutAndCounted(t *testing.T) {
 	})
 }
 
+func TestAnHTTP2ClientThatHasJustAcknowledgedIsCutAndCounted(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(echoAndHold(h))
+		s.patience = patient
+		c := dial2(t, s)
+		c.get(1, "/hold")
+		<-h.begun
+		s.Retire()
+		c.told()
+		c.obey()
+		eventually(t, "it was heard", func() bool { return s.in(moving) == 1 })
+		busy, _ := s.Cut()
+		equal(t, "busy", busy, 1)
+		h.release <- struct{}{}
+	})
+}
+
 // golang/go#81153: Shutdown does not tell a connection that becomes HTTP/2 after it.
 func TestAHandshakeThatEndsAfterShutdownIsToldAndEnds(t *testing.T) {
 	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
-		s := serve(http.HandlerFunc(hello))
+		h := hold()
+		s := serve(h)
 		c := connect2(t, s)
 		s.await(t, http.StateNew)
 		s.Retire()
@@ -210,8 +261,10 @@ func TestAHandshakeThatEndsAfterShutdownIsToldAndEnds(t *testing.T) {
 		<-began
 		c.greet()
 		c.get(1, "/")
+		<-h.begun
 		c.told()
-		equal(t, "answer", c.answer(1), "hello")
+		h.release <- struct{}{}
+		equal(t, "answer", c.answer(1), "held")
 		c.obey()
 		c.goAway(1)
 		c.atEnd()

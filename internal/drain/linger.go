@@ -8,8 +8,8 @@ import (
 // minTick bounds how often Linger looks at the connections.
 const minTick = 5 * time.Millisecond
 
-// patience is the least time between two parts of a header: also where nothing
-// lingers, a request that has begun to arrive is waited for.
+// patience is how long, also where nothing lingers, we wait for what has begun: the
+// rest of a header, an acknowledgement, a stream on its way behind one.
 const patience = time.Second
 
 // Retire begins the end: from now on HTTP/1 clients are asked to close, HTTP/2 clients
@@ -67,15 +67,15 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 			return
 		}
 		left := timeout - time.Duration(now-max(since, retired))
-		if s == reading {
-			left += max(0, patience-timeout)
+		if s == reading || s == streams {
+			left += max(0, cs.patience-timeout)
 		}
 		if left > 0 {
 			next = min(next, left)
 			return
 		}
 		if s == streams {
-			go c.http2.Load().giveUp()
+			go c.http2.Load().waitNoMore()
 			return
 		}
 		c.halfClose(word)
