@@ -136,6 +136,13 @@ func (c *Conn) swap(word uint64, to state) bool {
 	return true
 }
 
+// restartClock gives an HTTP/2 client its time to acknowledge from now on.
+func (c *Conn) restartClock() {
+	if word := c.word.Load(); word&(1<<stateBits-1) == uint64(streams) {
+		c.swap(word, streams)
+	}
+}
+
 // Read notes that bytes have arrived. Bytes that arrive after we have ended our
 // side cannot be answered: they are counted as late, and the server is told that
 // the connection has ended.

@@ -83,7 +83,7 @@ func (cs *Conns) Attach(srv *http.Server) {
 func (cs *Conns) baseContext(srv *http.Server) func(net.Listener) context.Context {
 	next := srv.BaseContext
 	return func(ln net.Listener) context.Context {
-		cs.watchTLS(srv)
+		cs.watchTLS(srv, ln)
 		if next != nil {
 			return next(ln)
 		}
@@ -160,7 +160,7 @@ func (cs *Conns) handler(next http.Handler) http.Handler {
 // noteProtocol sees HTTP/2 that net/http serves on a connection that we take for
 // HTTP/1: a future Go may do that, or another implementation.
 func (cs *Conns) noteProtocol(r *http.Request) {
-	if r.ProtoMajor == 2 {
+	if r.ProtoMajor == 2 && r.Method != "PRI" { // which is half a preface, that net/http takes for a request
 		cs.oneStep.Store(true)
 	}
 }

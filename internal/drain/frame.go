@@ -50,6 +50,9 @@ func (f *frame) endsStream() bool {
 // lastStream is what a GOAWAY announces.
 func (f *frame) lastStream() uint32 { return binary.BigEndian.Uint32(f.payload[:]) &^ (1 << 31) }
 
+// errorCode is why a GOAWAY was sent; 0 is no error.
+func (f *frame) errorCode() uint32 { return binary.BigEndian.Uint32(f.payload[4:]) }
+
 // splitter finds the frames in one direction of a connection, whatever the pieces in
 // which it comes. The zero value stands before a frame.
 type splitter struct {

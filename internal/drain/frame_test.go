@@ -7,6 +7,10 @@
 //   - what does not begin with SETTINGS is HTTP/2: TestWhatIsNotHTTP2IsLeftAlone
 //   - what is pushed is not open; TLS is not ended: TestAPushedStreamIsWaitedFor
 //   - announce leaves streams open: TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate
+//   - nobody is faulty: TestWhatAFaultyClientLosesIsNotLate
+//   - what is left over of a write is followed again; of a warning is forgotten; there is a
+//     gap where something is left over: TestAWriteThatIsBrokenOffIsGoneOnWith
+//   - wake does not look whether somebody waits: TestOneGoroutineWaitsForAClientThatDoesNotRead
 //   - noteBytes does not look at frames; enter listens to net/http on HTTP/2, too:
 //     TestStreamsThatComeWhileFlushingAreLate
 
@@ -17,6 +21,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -180,8 +186,18 @@ func TestWhatIsNotHTTP2IsLeftAlone(t *testing.T) {
 	refusal := "HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n" + strings.Repeat("\x00", 5<<20)
 	_, err := io.WriteString(writer(h.write), refusal)
 	must(t, err)
-	h.waitNoMore()
+	timeIsOver(h)
 	equal(t, "it was left alone", wire.String() == refusal, true)
+}
+
+// timeIsOver has h do what it does when its client's time is over, and no goroutine of its
+// own that would do it beside the test.
+func timeIsOver(h *http2) {
+	h.mu.Lock()
+	h.woken = true
+	h.mu.Unlock()
+	h.waitNoMore()
+	h.depart()
 }
 
 type writer func([]byte) (int, error)
@@ -196,7 +212,7 @@ func TestAPushedStreamIsWaitedFor(t *testing.T) {
 	must(t, f.WriteSettings())
 	must(t, f.WriteHeaders(h2.HeadersFrameParam{StreamID: 2, BlockFragment: []byte{0x88}, EndHeaders: true}))
 	must(t, f.WriteData(3, true, nil))
-	h.waitNoMore()
+	timeIsOver(h)
 	equal(t, "has ended", h.hasEnded(), false)
 	before := wire.Len()
 	must(t, f.WriteData(2, true, nil))
@@ -217,7 +233,7 @@ func TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate(t *testing.T) {
 	h.heard(appendHead(5))
 	must(t, f.WriteGoAway(3, h2.ErrCodeNo, nil))
 	equal(t, "late", cs.Late(), 1)
-	h.waitNoMore()
+	timeIsOver(h)
 	equal(t, "has ended", h.hasEnded(), false)
 	must(t, f.WriteData(3, true, nil))
 	equal(t, "has ended", h.hasEnded(), true) // it does not wait for an answer to the other
@@ -233,7 +249,7 @@ func TestStreamsThatComeWhileFlushingAreLate(t *testing.T) {
 	h := c.speakHTTP2(c.TCPConn)
 	cs.retired.Store(1)
 	must(t, h2.NewFramer(writer(h.write), nil).WriteSettings())
-	h.waitNoMore()
+	timeIsOver(h)
 	equal(t, "has ended", h.hasEnded(), true)
 	c.enter(http.StateActive) // which net/http says late of a connection that has just begun
 	equal(t, "late", cs.Late(), 0)
@@ -241,4 +257,71 @@ func TestStreamsThatComeWhileFlushingAreLate(t *testing.T) {
 	equal(t, "late, when it was no stream", cs.Late(), 0)
 	c.noteBytes(append(appendHead(1), appendHead(3)...))
 	equal(t, "late", cs.Late(), 2)
+}
+
+// A client that breaks the protocol loses what it loses by itself.
+func TestWhatAFaultyClientLosesIsNotLate(t *testing.T) {
+	h, _, cs := written(t)
+	cs.retired.Store(1)
+	f := h2.NewFramer(writer(h.write), nil)
+	must(t, f.WriteSettings())
+	h.heard(appendHead(5))
+	must(t, f.WriteGoAway(3, h2.ErrCodeProtocol, nil))
+	h.heard(appendHead(7))
+	equal(t, "late", cs.Late(), 0)
+}
+
+// fitful takes a few bytes of each write, as a connection does whose deadline passes.
+type fitful struct {
+	*paper
+	most int
+}
+
+func (w *fitful) Write(p []byte) (int, error) {
+	if len(p) <= w.most {
+		return w.paper.Write(p)
+	}
+	n, _ := w.paper.Write(p[:w.most])
+	return n, os.ErrDeadlineExceeded
+}
+
+// net/http goes on with a write that WriteByteTimeout has broken off.
+func TestAWriteThatIsBrokenOffIsGoneOnWith(t *testing.T) {
+	all := aConversation(t)
+	for most := 1; most <= len(all); most++ {
+		h, wire, cs := written(t)
+		h.wire = &fitful{wire, most}
+		cs.retired.Store(1)
+		h.heard(appendHead(5))
+		goOn := func(p []byte) {
+			for calls := 0; len(p) > 0; calls++ {
+				n, err := h.write(p)
+				h.depart()
+				if p = p[n:]; err == nil && len(p) > 0 || calls > 2*len(all) {
+					t.Fatalf("at most %d bytes a time: %d are left, and the error is %v", most, len(p), err)
+				}
+			}
+		}
+		goOn(all)
+		for h.say(nil) != nil { // what net/http says next would push it out
+		}
+		sent, lastStreams := wire.frames(t)
+		equal(t, "GOAWAYs", len(lastStreams), 1)
+		equal(t, "frames", len(sent), 11+2) // and the PING
+		equal(t, "requests", cs.Requests(), 2)
+	}
+}
+
+// Whatever a client does while it does not read, one goroutine waits for it.
+func TestOneGoroutineWaitsForAClientThatDoesNotRead(t *testing.T) {
+	h, _, _ := written(t)
+	h.writing.Lock()
+	before := runtime.NumGoroutine()
+	for range 1000 {
+		h.leave()
+	}
+	if more := runtime.NumGoroutine() - before; more > 1 {
+		t.Errorf("%d goroutines wait", more)
+	}
+	h.writing.Unlock()
 }

@@ -34,6 +34,8 @@ type http2 struct {
 
 	writing sync.Mutex // held while something is written; taken before mu
 	out     outgoing
+	ahead   int    // bytes that out has followed and that are not written: a write that broke off
+	unsaid  []byte // of ours, likewise
 	told    bool
 
 	mu      sync.Mutex
@@ -41,8 +43,12 @@ type http2 struct {
 	open    map[uint32]halves // streams, and which half of each has ended
 	highest uint32            // of the client's streams
 	last    uint32            // stream that we, or net/http, have announced
+	faulty  bool              // and that because of an error: what it loses by that is its own
+	pinged  bool              // told's PING has been written
+	acked   bool              // and acknowledged
 	moved   bool
 	ended   bool
+	woken   bool // depart has been called and waits
 }
 
 // halves of a stream: a bit for each that has ended.
@@ -74,19 +80,50 @@ func (h *http2) write(p []byte) (n int, err error) {
 		if h.hasEnded() {
 			return len(p), nil // net/http does not know yet that nobody listens
 		}
-		piece := p[n:]
-		if h.due() {
-			piece = piece[:h.out.untilGap(piece)]
-		}
-		h.follow(piece)
 		var m int
-		m, err = h.wire.Write(piece)
+		m, err = h.pass(p[n:])
 		n += m
-		if err == nil {
-			err = h.interject()
-		}
 	}
 	return n, err
+}
+
+// pass writes a piece of p, and behind it what we have to say. h.writing is held.
+func (h *http2) pass(p []byte) (n int, err error) {
+	if err := h.say(nil); err != nil {
+		return 0, err
+	}
+	n, err = h.wire.Write(h.piece(p))
+	h.ahead -= n
+	if err != nil {
+		return n, err
+	}
+	return n, h.interject()
+}
+
+// piece returns as much of p as goes out at once, and takes it down. What a write before
+// has left over is noted already: net/http goes on with it where a deadline broke the
+// write off (HTTP2Config.WriteByteTimeout). h.writing is held.
+func (h *http2) piece(p []byte) []byte {
+	if h.ahead > 0 {
+		return p[:min(len(p), h.ahead)]
+	}
+	if h.due() {
+		p = p[:h.out.untilGap(p)]
+	}
+	h.follow(p)
+	h.ahead = len(p)
+	return p
+}
+
+// say writes frames of ours, behind what is left over of others. h.writing is held.
+func (h *http2) say(frames []byte) error {
+	h.unsaid = append(h.unsaid, frames...)
+	if len(h.unsaid) == 0 {
+		return nil
+	}
+	n, err := h.wire.Write(h.unsaid)
+	h.unsaid = h.unsaid[n:]
+	return err
 }
 
 // due says whether the first GOAWAY has to go out: not before the first stream has come.
@@ -120,6 +157,7 @@ func (h *http2) note(f *frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if f.kind == frameGoAway {
+		h.faulty = h.faulty || f.errorCode() != 0
 		h.announce(f.lastStream())
 	}
 	if f.kind == frameHeaders && f.stream%2 == 0 {
@@ -159,7 +197,7 @@ func (h *http2) announce(last uint32) {
 }
 
 func (h *http2) noteLate() {
-	if h.conn.conns.retired.Load() != 0 {
+	if h.conn.conns.retired.Load() != 0 && !h.faulty {
 		h.conn.conns.late.Add(1)
 	}
 }
@@ -177,8 +215,8 @@ func (h *http2) heard(p []byte) bool {
 			h.receive(f)
 		}
 	}
-	if h.conn.conns.retired.Load() != 0 && (first && h.highest > 0 || h.moved && len(h.open) == 0) {
-		go h.depart() // it writes, which may take its time
+	if h.conn.conns.retired.Load() != 0 && (first && h.highest > 0 || h.moved && !h.ended && len(h.open) == 0) {
+		h.wake()
 	}
 	return !h.ended
 }
@@ -192,7 +230,8 @@ func (h *http2) receive(f *frame) {
 	case f.kind == frameHeaders && f.stream > h.highest:
 		h.open[f.stream] = 0
 		h.highest = f.stream
-	case f.kind == framePing && f.has(flagAck) && f.payload == pingData:
+	case f.kind == framePing && f.has(flagAck) && f.payload == pingData && h.pinged && !h.acked:
+		h.acked = true
 		h.conn.move(moving)
 		time.AfterFunc(h.conn.conns.patience, h.waitNoMore)
 	}
@@ -201,20 +240,32 @@ func (h *http2) receive(f *frame) {
 
 // interject writes what is due, if this is a gap. h.writing is held.
 func (h *http2) interject() error {
-	if !h.out.gap() || h.conn.conns.retired.Load() == 0 {
+	if h.ahead > 0 || !h.out.gap() || h.conn.conns.retired.Load() == 0 {
 		return nil
 	}
 	if h.due() {
 		h.told = true
-		said := appendFrame(appendGoAway(nil, everyStream), framePing, pingData[:])
-		if _, err := h.wire.Write(said); err != nil {
+		if err := h.say(h.warning()); err != nil {
 			return err
 		}
+		h.conn.restartClock()
 	}
 	if last, announced, end := h.mayEnd(); end {
 		return h.end(last, announced)
 	}
 	return nil
+}
+
+// warning is the first GOAWAY and the PING behind it. Where net/http has named a last
+// stream already that stands: who names a higher one after it breaks the protocol.
+func (h *http2) warning() (frames []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pinged = true
+	if h.last == everyStream {
+		frames = appendGoAway(frames, everyStream)
+	}
+	return appendFrame(frames, framePing, pingData[:])
 }
 
 // mayEnd decides that our side ends here, where it may. From then on a stream is late.
@@ -234,10 +285,12 @@ func (h *http2) mayEnd() (last uint32, announced, end bool) {
 func (h *http2) end(last uint32, announced bool) error {
 	h.conn.move(halfClosed)
 	time.AfterFunc(parting, func() { h.conn.SetReadDeadline(longAgo) })
+	var goAway []byte
 	if !announced {
-		if _, err := h.wire.Write(appendGoAway(nil, last)); err != nil {
-			return err
-		}
+		goAway = appendGoAway(nil, last)
+	}
+	if err := h.say(goAway); err != nil {
+		return err
 	}
 	if tls, ok := h.wire.(interface{ CloseWrite() error }); ok && !h.clear() {
 		tls.CloseWrite() // the alert that says that this is the end
@@ -257,11 +310,29 @@ func (h *http2) busy() bool {
 	return len(h.open) > 0
 }
 
-// depart says what is due. It returns when the client has taken it, so it has a
-// goroutine of its own.
+// leave has what is due said.
+func (h *http2) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wake()
+}
+
+// wake calls depart, once at a time: it writes, and may have to wait for that until the
+// client reads. h.mu is held.
+func (h *http2) wake() {
+	if !h.woken {
+		h.woken = true
+		go h.depart()
+	}
+}
+
+// depart says what is due.
 func (h *http2) depart() {
 	h.writing.Lock()
 	defer h.writing.Unlock()
+	h.mu.Lock()
+	h.woken = false
+	h.mu.Unlock()
 	h.interject() // an error is net/http's to find
 }
 
@@ -269,8 +340,8 @@ func (h *http2) depart() {
 // acknowledge or after that.
 func (h *http2) waitNoMore() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.moved = true
 	h.conn.move(moved)
-	h.mu.Unlock()
-	h.depart()
+	h.wake()
 }

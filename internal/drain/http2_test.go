@@ -8,6 +8,7 @@
 //   - told at once; not told behind the first stream:
 //     TestAYoungHTTP2ConnectionIsToldBehindItsFirstStream
 //   - no patience with an acknowledgement: TestWithoutATimeoutAnHTTP2ClientIsWaitedFor
+//   - told does not restart the clock: TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows
 //   - waitNoMore does nothing; streams is not live; no bound when our side has ended:
 //     TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock
 //   - late is not counted; Read ends with our side: TestStreamsBehindTheSecondGOAWAYAreLate
@@ -16,6 +17,9 @@
 //   - nor moving: TestAnHTTP2ClientThatHasJustAcknowledgedIsCutAndCounted
 //   - nothing is said between net/http's frames:
 //     TestAHandshakeThatEndsAfterShutdownIsToldAndEnds
+//   - any acknowledgement counts: TestAnAcknowledgementThatNobodyAskedForIsNone
+//   - a GOAWAY of ours behind net/http's own: TestNoGOAWAYTakesBackWhatNetHTTPHasSaid
+//   - the clock runs while a client downloads: TestAnHTTP2ClientThatDownloadsIsWaitedFor
 //   - Retire waits for each: TestAnHTTP2ClientThatDoesNotReadHoldsUpNobody
 //   - an answer ends its stream: TestAnAnswerThatDoesNotNeedTheBodyArrivesWhole
 //   - the beginning tells at once: TestAnHTTP2ConnectionGoesOnAfterResume
@@ -23,8 +27,11 @@
 package drain
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +86,10 @@ func TestAnIdleHTTP2ConnectionEndsAsSoonAsItsClientKnows(t *testing.T) {
 		s.Retire()
 		over := s.lingers(t, patient)
 		c.told()
+		eventually(t, "its clock runs from now on", func() bool {
+			_, since := split(only(t, s.Conns).word.Load())
+			return since > s.retired.Load()
+		})
 		c.obey()
 		c.goAway(1)
 		c.atEnd()
@@ -149,6 +160,94 @@ func TestWithoutATimeoutAnHTTP2ClientIsWaitedFor(t *testing.T) {
 		c.told()
 		time.Sleep(10 * minTick)
 		c.get(3, "/")
+		equal(t, "what crosses is answered", c.answer(3), "hello")
+		c.obey()
+		c.goAway(3)
+		c.atEnd()
+		c.close()
+		must(t, <-over)
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// Who acknowledges what was not said gets nothing by it, and costs nothing.
+func TestAnAcknowledgementThatNobodyAskedForIsNone(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		s := serve(http.HandlerFunc(hello))
+		s.patience = patience
+		c := dial2(t, s)
+		for range 1000 {
+			c.obey()
+		}
+		c.get(1, "/")
+		c.answer(1)
+		equal(t, "state", only(t, s.Conns).state(), streams)
+		s.Retire()
+		c.told()
+		c.get(3, "/")
+		equal(t, "what crosses is answered", c.answer(3), "hello")
+		for range 1000 {
+			c.obey()
+		}
+		c.goAway(3)
+		c.atEnd()
+		c.close()
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// net/http has its own reasons for a GOAWAY: a handler that wants no more on this
+// connection. No other may name more streams than that; RFC 9113 6.8.
+func TestNoGOAWAYTakesBackWhatNetHTTPHasSaid(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		h := hold()
+		s := serve(paths(map[string]http.HandlerFunc{
+			"/hold":  h.ServeHTTP,
+			"/close": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") },
+		}))
+		c := dial2(t, s)
+		c.get(1, "/hold")
+		<-h.begun
+		c.get(3, "/close")
+		c.goAway(3)
+		c.answer(3)
+		s.Retire()
+		if f, ok := c.read().(*h2.PingFrame); !ok || f.Data != pingData {
+			t.Fatalf("got %v, want our PING and no GOAWAY", f)
+		}
+		c.obey()
+		h.release <- struct{}{}
+		equal(t, "what was open is answered", c.answer(1), "held")
+		c.atEnd()
+		c.close()
+		s.lingerNow(t)
+		s.flushed(t)
+		equal(t, "late", s.Late(), 0)
+	})
+}
+
+// Our GOAWAY stands behind what is on its way to the client.
+func TestAnHTTP2ClientThatDownloadsIsWaitedFor(t *testing.T) {
+	everyWay(t, func(t *testing.T, serve func(http.Handler, ...func(*http.Server)) *service) {
+		much := strings.Repeat("much", 1<<18)
+		s := serve(paths(map[string]http.HandlerFunc{
+			"/":     hello,
+			"/much": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, much) },
+		}))
+		c := dial2(t, s)
+		must(t, c.tcp.SetReadBuffer(64<<10))
+		must(t, c.framer.WriteWindowUpdate(0, 1<<30))
+		c.get(1, "/much")
+		must(t, c.framer.WriteWindowUpdate(1, 1<<30))
+		eventually(t, "the server has said it all", func() bool { return s.Requests() == 1 })
+		s.Retire()
+		over := s.lingers(t, brief)
+		time.Sleep(5 * brief)
+		c.get(3, "/")
+		equal(t, "what was on its way", c.answer(1) == much, true)
+		c.told()
 		equal(t, "what crosses is answered", c.answer(3), "hello")
 		c.obey()
 		c.goAway(3)
@@ -308,7 +407,11 @@ func TestAnHTTP2ClientThatDoesNotReadHoldsUpNobody(t *testing.T) {
 		good.goAway(1)
 		good.atEnd()
 		good.close()
-		s.lingerNow(t)
+		ctx, stop := context.WithTimeout(t.Context(), 2*brief)
+		defer stop()
+		if err := s.Linger(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Linger did not wait for what it still downloads: %v", err)
+		}
 		busy, _ := s.Cut()
 		equal(t, "busy", busy, 1)
 		<-stuck

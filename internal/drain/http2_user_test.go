@@ -4,6 +4,8 @@
 //     TestWhatAUserHasSetWorksOnHTTP2AsWithoutUs
 //   - Read does not look for the preface in what a handler has hijacked; the hook turns a
 //     hijacked connection back: TestHTTP2OnAHijackedConnectionIsToldToo
+//   - a listener that is bare all the same: TestAProtocolOfTheUsersOwnIsSpoken
+//   - PRI is a method: TestHalfAPrefaceIsNoHTTP2
 //   - the handler does not look at the protocol: TestHTTP2ThatIsNotWatchedIsSaid
 
 //lint:file-ignore SA1019 it is what gin's UseH2C is made of
@@ -94,6 +96,40 @@ func TestHTTP2ThatIsSwitchedOffStaysOff(t *testing.T) {
 	dial(t, s.addr)
 	s.await(t, http.StateNew)
 	equal(t, "protocols", len(s.srv.TLSNextProto), 0)
+	equal(t, "in one step", s.OneStep(), false)
+}
+
+// What a user has registered for a protocol is called with what it takes, a *tls.Conn.
+// That nobody watches HTTP/2 then, with Go 1.27, is said.
+func TestAProtocolOfTheUsersOwnIsSpoken(t *testing.T) {
+	own := func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+		io.WriteString(c, "own")
+		c.Close()
+	}
+	for _, proto := range []string{"acme", "h2"} {
+		t.Run(proto, func(t *testing.T) {
+			s := serve(t, http.HandlerFunc(hello), withTLS, func(srv *http.Server) {
+				srv.TLSConfig.NextProtos = []string{"acme", "h2", "http/1.1"}
+				srv.Protocols = new(http.Protocols)
+				srv.Protocols.SetHTTP1(true)
+				srv.Protocols.SetHTTP2(true)
+				srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){proto: own}
+			})
+			c := tls.Client(dial(t, s.addr), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{proto}})
+			said, err := io.ReadAll(c)
+			must(t, err)
+			equal(t, "said", string(said), "own")
+			equal(t, "in one step", s.OneStep(), proto == "h2" || ownIsBare)
+		})
+	}
+}
+
+// net/http passes half a preface on as a request.
+func TestHalfAPrefaceIsNoHTTP2(t *testing.T) {
+	s := serve(t, http.HandlerFunc(hello))
+	c := dial(t, s.addr)
+	c.send(preface[:len(preface)-len("SM\r\n\r\n")])
+	c.answer()
 	equal(t, "in one step", s.OneStep(), false)
 }
 

@@ -20,7 +20,7 @@ func (cs *Conns) Retire() {
 	}
 	cs.each(func(c *Conn) {
 		if h := c.http2.Load(); h != nil {
-			go h.depart()
+			h.leave()
 		}
 	})
 }
@@ -56,7 +56,7 @@ func (cs *Conns) Linger(ctx context.Context, timeout time.Duration) error {
 }
 
 // closeStale half-closes what has been new or idle for timeout and returns when
-// the next one will have been.
+// the next one will have been. While a client still downloads, its clock does not run.
 func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 	now, retired := cs.now(), cs.retired.Load()
 	next = timeout
@@ -74,30 +74,24 @@ func (cs *Conns) closeStale(timeout time.Duration) (next time.Duration) {
 			next = min(next, left)
 			return
 		}
-		if s == streams {
-			go c.http2.Load().waitNoMore()
-			return
+		switch {
+		case outstanding(c.TCPConn) > 0: // a response that the client still downloads
+			c.swap(word, s)
+		case s == streams:
+			c.http2.Load().waitNoMore()
+		default:
+			c.halfClose(word)
 		}
-		c.halfClose(word)
 	})
 	return next
 }
 
 // halfClose ends our side of a connection on which nothing has happened since
 // word was read. A request that is here already, but that the server has not had
-// the time to read, keeps it open; a response that the client is still downloading
-// starts its clock again. The server wakes up, sees the end and closes; flush reads
-// on.
+// the time to read, keeps it open. The server wakes up, sees the end and closes; flush
+// reads on.
 func (c *Conn) halfClose(word uint64) {
-	if arrived(c.TCPConn) {
-		return
-	}
-	if outstanding(c.TCPConn) > 0 {
-		s, _ := split(word)
-		c.swap(word, s)
-		return
-	}
-	if !c.swap(word, halfClosed) {
+	if arrived(c.TCPConn) || !c.swap(word, halfClosed) {
 		return
 	}
 	s, _ := split(word)

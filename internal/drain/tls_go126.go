@@ -18,7 +18,7 @@ const withholdPreface = true
 func listenTLS(ln net.Listener, cfg *tls.Config) net.Listener { return tls.NewListener(ln, cfg) }
 
 // watchTLS puts itself between net/http and its HTTP/2, or another that was registered.
-func (cs *Conns) watchTLS(srv *http.Server) {
+func (cs *Conns) watchTLS(srv *http.Server, _ net.Listener) {
 	secure, clear := srv.TLSNextProto["h2"], srv.TLSNextProto["unencrypted_http2"]
 	if secure == nil {
 		return

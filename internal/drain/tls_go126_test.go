@@ -10,6 +10,9 @@ import (
 	"testing"
 )
 
+// ownIsBare: HTTP/2 is not watched beside protocols of the user's own.
+const ownIsBare = false
+
 // An HTTP/2 implementation of a user's that takes nothing but a *tls.Conn.
 func TestHTTP2ThatCannotBeWatchedIsSaidAtStart(t *testing.T) {
 	srv := &http.Server{TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){
