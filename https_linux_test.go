@@ -113,6 +113,11 @@ func TestHTTP2ThatIsSwitchedOffStaysOff(t *testing.T) {
 		"by TLSNextProto": {func(srv *http.Server) {
 			srv.TLSNextProto = make(map[string]func(*http.Server, *tls.Conn, http.Handler))
 		}, "http/1.1"},
+		"by Protocols, but not in clear": {func(srv *http.Server) {
+			srv.Protocols = new(http.Protocols)
+			srv.Protocols.SetHTTP1(true)
+			srv.Protocols.SetUnencryptedHTTP2(true)
+		}, "http/1.1"},
 		"and HTTP/1 too, by Protocols": {func(srv *http.Server) {
 			srv.Protocols = new(http.Protocols)
 			srv.Protocols.SetHTTP2(true)

@@ -109,15 +109,30 @@ func (inst *Instance) listen() error {
 	for _, srv := range inst.srvs {
 		addr := cmp.Or(srv.Addr, defaultAddr(srv))
 		ln, err := listen.Listen(context.Background(), "tcp", addr, listen.Config{AllowMismatch: inst.opts.AllowMismatch})
+		if err == nil {
+			lns = append(lns, ln)
+			err = onlyOnce(lns)
+		}
 		if err != nil {
 			closeAll(lns)
 			return fmt.Errorf("overlap: %w", err)
 		}
-		lns = append(lns, ln)
 	}
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
 	inst.lns = lns
+	return nil
+}
+
+// onlyOnce refuses the last listener where another one has its address, however that was
+// written: the kernel would share the connections out among the two.
+func onlyOnce(lns []*listen.Listener) error {
+	last := lns[len(lns)-1].Addr()
+	for _, ln := range lns[:len(lns)-1] {
+		if ln.Addr().String() == last.String() {
+			return fmt.Errorf("two servers on one address, %v: give each its own", last)
+		}
+	}
 	return nil
 }
 
@@ -177,7 +192,7 @@ func (inst *Instance) abort(err error) error {
 	defer stop()
 	d := inst.departure()
 	d.verdict.doubt("not retired: " + err.Error())
-	inst.tellHandlers()
+	inst.tell()
 	if cut := inst.finish(ctx, d); errors.Is(cut, ErrCut) {
 		return errors.Join(err, cut)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -63,6 +64,20 @@ func (p *inProcess) returned(t *testing.T) error {
 	case <-time.After(10 * time.Second):
 		t.Fatal("Serve has not returned")
 		return nil
+	}
+}
+
+// The kernel would share out what comes among the two of them.
+func TestTwoServersOnOneAddressAreRefused(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	free.Close()
+	err = New(Options{}).Serve(&http.Server{Addr: "localhost:" + port}, &http.Server{Addr: "127.0.0.1:" + port})
+	if err == nil || !strings.Contains(err.Error(), "two servers on one address, 127.0.0.1:"+port) {
+		t.Errorf("Serve returned %v", err)
 	}
 }
 

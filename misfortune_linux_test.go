@@ -76,6 +76,24 @@ func TestASuccessorThatIsStoppedIsNotLeftTo(t *testing.T) {
 	}
 }
 
+// Nobody takes over before the deadline: clients and handlers are told all the same.
+func TestWhoLeavesWithoutASuccessorTellsHisClients(t *testing.T) {
+	v1 := start(t, "serve", config{Release: "v1", Drain: 3 * slow, Finish: slow})
+	start(t, "listen", config{Release: "v2", Addr: v1.addr}) // never ready
+	long := connect(t, v1.addr)
+	if err := long.send("/retiring", ""); err != nil {
+		t.Fatal(err)
+	}
+	awaitActive(t, v1)
+	v1.retire()
+	if a, err := long.receive(); err != nil || a.body != "told" {
+		t.Errorf("the handler that waits to be told answered %+v, %v", a, err)
+	}
+	if v := v1.verdict(); v.Cut != 0 || v.Lossless || v.Successor {
+		t.Errorf("verdict: %+v", v)
+	}
+}
+
 func TestASuccessorThatDiesBeforeItIsLeftToChangesNothing(t *testing.T) {
 	v1 := start(t, "serve", config{Release: "v1"})
 	v2 := start(t, "serve", config{Release: "v2", Addr: v1.addr})

@@ -27,6 +27,7 @@ func (inst *Instance) retire() error {
 		return inst.resume()
 	}
 	d.verdict.Retired = !errors.Is(err, net.ErrClosed)
+	inst.tell() // also where nobody took over
 	inst.linger(ctx, d)
 	inst.noteServersThatEnded(d)
 	return inst.finish(ctx, d)

@@ -40,7 +40,7 @@ func withdraw(srv *http.Server) {
 	next := srv.BaseContext
 	srv.BaseContext = func(ln net.Listener) context.Context {
 		off := func(proto string) bool {
-			return proto == "h2" && srv.TLSNextProto["h2"] == nil ||
+			return proto == "h2" && (srv.TLSNextProto["h2"] == nil || srv.Protocols != nil && !srv.Protocols.HTTP2()) ||
 				proto == "http/1.1" && srv.Protocols != nil && !srv.Protocols.HTTP1()
 		}
 		srv.TLSConfig.NextProtos = slices.DeleteFunc(srv.TLSConfig.NextProtos, off)
