@@ -70,10 +70,10 @@ read again as the certificate is. Mode 0600, or it is refused.`
 
 const longHelp = `Clients that stay for long: an event stream ends with the event "retiring" and a
 hint when to come back, a WebSocket with close code 1001. Each is told at a moment of
-its own within --spread. A WebSocket message that came before our close is echoed;
-one without an echo is safe to send again. None of them can keep us: one that takes
-nothing of what is sent is dropped after 5 s, one that does not answer a close after
-2 s (5 s if it goes on sending), and at --drain-timeout whoever is left.`
+its own within --spread. The reason of the close says how many messages were taken,
+each of which was echoed: one without an echo is safe to send again. None of them can
+keep us: one that takes nothing of what is sent is dropped after 5 s, one that does
+not answer a close after 2 s, and at --drain-timeout whoever is left.`
 
 const precedence = `Each flag can also be an environment variable or a key of the file that --config
 names (YAML or TOML). The first that is set wins:

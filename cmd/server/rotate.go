@@ -26,15 +26,15 @@ that no instance ever sees half of it. Two rotations at once: the second one is
 refused. Comments are not kept.
 
 A ticket can be resumed until its key is dropped: with --keep 3 and a rotation each
-day for two to three days. Who comes later makes a full handshake again, and that is
-all.
+day for two to three days, with --ahead for one to two. Who comes later makes a full
+handshake again, and that is all.
 
 Several hosts: a key must be known everywhere before anybody encrypts with it. All
 instances of one host see the file within a fraction of a second, so there is nothing
 to do. A file that is copied to other hosts arrives at each at another time: rotate
-with --ahead there, always. The new key then comes second, where it only decrypts,
-and the key that came second at the last rotation goes first. The copies have until
-the next rotation to arrive.
+with --ahead there, always: it takes the second key for the one that the last rotation
+made. The new key then comes second, where it only decrypts, and the one that was
+second goes first. The copies have until the next rotation to arrive.
 
 For a key that has leaked, rotate with --keep 1.`
 
@@ -106,8 +106,8 @@ func (r rotation) validate() error {
 	switch {
 	case r.keep < 1:
 		return fmt.Errorf("--keep %d: at least 1", r.keep)
-	case r.ahead && r.keep < 2:
-		return fmt.Errorf("--keep %d: at least 2 with --ahead, one to encrypt now and one next", r.keep)
+	case r.ahead && r.keep < 3:
+		return fmt.Errorf("--keep %d: at least 3 with --ahead, the key that encrypts, the next one and the one before", r.keep)
 	}
 	return nil
 }
@@ -137,10 +137,13 @@ func (r rotation) rotate(path string) (did string, err error) {
 // target follows symbolic links, so that it is the file that is replaced.
 func target(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return path, nil
+	if !errors.Is(err, fs.ErrNotExist) {
+		return real, err
 	}
-	return real, err
+	if _, err := os.Lstat(path); err == nil {
+		return "", fmt.Errorf("rotate %s: it is a symbolic link to nowhere", path)
+	}
+	return path, nil
 }
 
 // next returns the keys that come after old.

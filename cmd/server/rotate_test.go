@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -14,6 +16,9 @@ import (
 //   - next does not cut; it puts the new key last; --ahead is not looked at:
 //     TestTheKeysMoveOnWithEachRotation
 //   - what is not understood is taken for no key: TestARotationThrowsNothingAway
+//   - a link to nowhere becomes a file: the same
+//   - the file is written in place: TestARotationIsOneStep
+//   - the owner is whoever rotates: TestARotationKeepsTheOwner
 //   - nobody locks: TestRotationsAtOnceLoseNoKey
 
 // keysOf reads what a rotation has written, as the service does.
@@ -93,6 +98,52 @@ func TestARotationThrowsNothingAway(t *testing.T) {
 	if left, _ := os.ReadDir(dir); len(left) != 2 {
 		t.Errorf("left behind: %v", left)
 	}
+	// Where it leads may be another machine's disk, that is not mounted.
+	must(t, os.Remove(filepath.Join(dir, "real")))
+	code, _, stderr = rotated(path)
+	if code != exitFailed {
+		t.Errorf("exit code %d for a link to nowhere, want %d", code, exitFailed)
+	}
+	contains(t, stderr, path, "symbolic link to nowhere")
+}
+
+// root rotates for the service's own user.
+func TestARotationKeepsTheOwner(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	path := filepath.Join(t.TempDir(), "keys")
+	overwrite(t, path, []byte(oneKey(1)))
+	const nobody = 65534
+	must(t, os.Chown(path, nobody, nobody))
+	if code, _, stderr := rotated(path); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	if is := info.Sys().(*syscall.Stat_t); is.Uid != nobody || is.Gid != nobody {
+		t.Errorf("it belongs to %d:%d now", is.Uid, is.Gid)
+	}
+}
+
+// Who reads while it is rotated has the old keys or the new ones, whole.
+func TestARotationIsOneStep(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys")
+	overwrite(t, path, []byte(oneKey(1)))
+	reader, err := os.Open(path)
+	must(t, err)
+	defer reader.Close()
+	if code, _, stderr := rotated(path); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if text, err := io.ReadAll(reader); err != nil || string(text) != oneKey(1) {
+		t.Errorf("who had begun to read got %q, %v", text, err)
+	}
+	if keys := keysOf(t, path); len(keys) != 2 {
+		t.Errorf("%d keys are there now", len(keys))
+	}
 }
 
 func TestRotationsAtOnceLoseNoKey(t *testing.T) {
@@ -128,7 +179,7 @@ func TestRotationsAtOnceLoseNoKey(t *testing.T) {
 
 func TestARotationThatCannotBeIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{}, {"a", "b"}, {"--keep", "0", "a"}, {"--keep", "1", "--ahead", "a"}} {
+	for _, args := range [][]string{{}, {"a", "b"}, {"--keep", "0", "a"}, {"--keep", "2", "--ahead", "a"}} {
 		if code, _, stderr := rotated(args...); code != exitUsage || !strings.Contains(stderr, "--help") {
 			t.Errorf("%v: exit code %d, said %q", args, code, stderr)
 		}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -18,19 +21,22 @@ const (
 	lull     = 100 * time.Millisecond
 	mostTalk = time.Second
 
-	// answerPatience is how long a client may take to answer our close. One that goes on
-	// sending instead of answering is closed by the library, 5 s after our close.
+	// answerPatience is how long a client may take to answer our close.
 	answerPatience = 2 * time.Second
+
+	// goingAway is the reason of our close.
+	goingAway = "retiring, messages taken: %d"
 )
 
 // socket echoes WebSocket messages. Origins other than our own host are refused, so that
 // no page of somebody else's can use the browser of a user.
 //
-// Retiring, it closes with 1001. What came before our close has been echoed, and what
-// comes after it is not looked at: a message without an echo is safe to send again.
+// Retiring, it closes with 1001, and says how many messages it has taken and echoed. What
+// comes after them is not looked at: a message without an echo is safe to send again.
 func socket(spread time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, nil)
+		taken := &hijacking{ResponseWriter: w}
+		conn, err := websocket.Accept(taken, r, nil)
 		if err != nil {
 			return // the client has been told
 		}
@@ -38,9 +44,28 @@ func socket(spread time.Duration) http.HandlerFunc {
 		conn.SetReadLimit(maxMessage)
 		reading, stop := context.WithCancel(context.WithoutCancel(r.Context()))
 		defer stop()
-		s := &echoSocket{conn: conn, messages: make(chan message), stop: stop}
+		s := &echoSocket{conn: conn, under: taken.conn, messages: make(chan message)}
 		go s.read(reading)
 		s.run(overlap.Retiring(r.Context()), spread)
+	}
+}
+
+// hijacking keeps the connection that is hijacked through it.
+type hijacking struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijacking) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, rw, err
+}
+
+// WriteHeaderNow is what the library asks of gin's writer, which else keeps the header.
+func (h *hijacking) WriteHeaderNow() {
+	if late, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
+		late.WriteHeaderNow()
 	}
 }
 
@@ -52,8 +77,9 @@ type message struct {
 // echoSocket is one WebSocket. Only run writes to it.
 type echoSocket struct {
 	conn     *websocket.Conn
+	under    net.Conn     // what conn is on
 	messages chan message // closed by read
-	stop     func()       // ends read, and with it the connection
+	taken    int          // of messages, each of which has its echo
 }
 
 // read hands the messages on until the connection ends or ctx does.
@@ -90,6 +116,7 @@ func (s *echoSocket) run(retiring <-chan struct{}, spread time.Duration) {
 }
 
 func (s *echoSocket) echo(m message) error {
+	s.taken++
 	ctx, stop := context.WithTimeout(context.Background(), writePatience)
 	defer stop()
 	return s.conn.Write(ctx, m.kind, m.data)
@@ -107,6 +134,7 @@ func (s *echoSocket) leave() {
 			quiet = true
 		}
 	}
-	defer time.AfterFunc(answerPatience, s.stop).Stop()
-	_ = s.conn.Close(websocket.StatusGoingAway, "retiring") // whether it was answered changes nothing
+	// The library waits 5 s, and for the rest of a frame that has begun for ever.
+	defer time.AfterFunc(answerPatience, func() { s.under.SetDeadline(time.Unix(1, 0)) }).Stop()
+	_ = s.conn.Close(websocket.StatusGoingAway, fmt.Sprintf(goingAway, s.taken)) // whether it was answered changes nothing
 }

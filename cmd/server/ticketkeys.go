@@ -6,9 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"strings"
 )
@@ -17,12 +15,12 @@ import (
 // Whoever has it can read what was said in sessions that were resumed.
 type ticketKey = [32]byte
 
-// maxTicketFile bounds what is read: a file that is longer is another one.
-const maxTicketFile = 64 << 10
-
 // readTicketKeys returns the keys in a file, which must be nobody else's to read.
 func readTicketKeys(path string) ([]ticketKey, error) {
-	text, err := readPrivate(path)
+	text, info, err := readFile(path)
+	if err == nil {
+		err = mustBePrivate(path, info)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read ticket keys: %w", err)
 	}
@@ -31,22 +29,6 @@ func readTicketKeys(path string) ([]ticketKey, error) {
 		return nil, fmt.Errorf("read ticket keys: %s: %w", path, err)
 	}
 	return keys, nil
-}
-
-func readPrivate(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if err := mustBePrivate(path, info); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(file, maxTicketFile))
 }
 
 // mustBePrivate refuses what group or others can read or change. Windows has no such

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -63,12 +64,21 @@ func (s *secrets) load(name string, use func() ([]any, error), files ...string) 
 
 // useCertificate shows the pair in these files from now on.
 func (s *secrets) useCertificate(certFile, keyFile string) ([]any, error) {
-	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	pair, err := readPair(certFile, keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s and key %s: %w", certFile, keyFile, err)
 	}
 	s.shown.Store(&pair)
 	return certificateFacts(pair.Leaf), nil
+}
+
+func readPair(certFile, keyFile string) (tls.Certificate, error) {
+	cert, _, err1 := readFile(certFile)
+	key, _, err2 := readFile(keyFile)
+	if err := errors.Join(err1, err2); err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 func certificateFacts(leaf *x509.Certificate) []any {
@@ -123,7 +133,7 @@ func (s *secrets) watch(log *slog.Logger) {
 	s.watcher = watch(files, func() { s.look(log) }, log)
 }
 
-// unwatch returns when nothing is being read any more.
+// unwatch returns when nothing is being read any more, or does not get to an end.
 func (s *secrets) unwatch() {
 	if s != nil && s.watcher != nil {
 		s.watcher.stop()

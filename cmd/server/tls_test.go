@@ -116,7 +116,7 @@ func TestAPairThatCannotBeUsedIsAConfigurationError(t *testing.T) {
 		"unreadable": {func(t *testing.T, cert, _ string) {
 			must(t, os.Remove(cert))
 			must(t, os.Mkdir(cert, 0o700))
-		}, "is a directory"},
+		}, "is not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

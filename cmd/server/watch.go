@@ -17,6 +17,8 @@ const (
 	calm = 200 * time.Millisecond
 	// lookAnyway is how often we look without a sign. A network file system gives none.
 	lookAnyway = time.Minute
+	// stopPatience is how long stop waits.
+	stopPatience = time.Second
 	// mostLinks is how many symbolic links lead to a file at most, as in the kernel.
 	mostLinks = 40
 )
@@ -45,9 +47,13 @@ func watch(files []string, look func(), log *slog.Logger) *watcher {
 	return w
 }
 
+// stop waits for a look that has begun, but a file system that has gone holds nobody up.
 func (w *watcher) stop() {
 	close(w.stopped)
-	<-w.ended
+	select {
+	case <-w.ended:
+	case <-time.After(stopPatience):
+	}
 }
 
 func (w *watcher) run() {
