@@ -57,6 +57,16 @@ func (r report) miscounts(d departure) []string {
 	return []string{fmt.Sprintf("%s says that it answered %d requests, the clients have %d answers of it", d.Release, said, seen)}
 }
 
+// strangeSessions says where sessions were not resumed with another release though both
+// have the same keys, or were though they have not.
+func (r report) strangeSessions(sharedKeys bool) []string {
+	all, resumed := r.Counts[handshakesAcross], r.Counts[resumedAcross]
+	if sharedKeys && resumed == all || !sharedKeys && resumed == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d of %d sessions were resumed with another release than issued them (shared keys: %v)", resumed, all, sharedKeys)}
+}
+
 func (r report) anyConfession() bool {
 	for _, d := range r.Departures {
 		if d.Verdict != nil && !d.Verdict.Lossless {

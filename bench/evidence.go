@@ -15,6 +15,7 @@ type evidence struct {
 	moment     string // what handover.at is
 	departures []departure
 	complaints []string // of the proxy in front, in its log
+	sharedKeys *bool    // whether all releases have the same ticket keys; nil: who knows
 	judged     bool     // whether the servers' words must agree with what the clients saw
 }
 

@@ -59,7 +59,7 @@ func measure(records []record, counts func(record) bool) latency {
 
 // nearby reports whether r was due in the second around the handover's moment.
 func (h handover) nearby(r record) bool {
-	return r.due >= h.at-around && r.due < h.at+around
+	return !r.life && r.due >= h.at-around && r.due < h.at+around
 }
 
 // during reports whether r was due between the next one's start and the exit.
@@ -82,7 +82,7 @@ func steady(e evidence) (latency, string) {
 func (e evidence) measureBut(touches func(handover, record) bool) latency {
 	warm := firstDue(e.records) + warmUp
 	return measure(e.records, func(r record) bool {
-		return r.due >= warm && !slices.ContainsFunc(e.handovers, func(h handover) bool { return touches(h, r) })
+		return !r.life && r.due >= warm && !slices.ContainsFunc(e.handovers, func(h handover) bool { return touches(h, r) })
 	})
 }
 

@@ -42,13 +42,14 @@ type entry struct {
 	name   string
 	due    time.Duration
 	apart  bool
+	life   bool // it goes on for as long as the server is there
 }
 
 // end notes what became of the request.
 func (e *entry) end(release string, err error) {
 	l := e.ledger
 	r := newRecord(e.name, e.due, l.clock.now()-e.due, release, err)
-	r.apart = e.apart
+	r.apart, r.life = e.apart, e.life
 	l.records = append(l.records, r)
 	l.tally.add(r)
 }

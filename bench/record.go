@@ -14,6 +14,7 @@ type record struct {
 	latency time.Duration // from then to the end of its answer
 	release string        // who answered, by the header Release
 	apart   bool          // not among the requests that a server counts
+	life    bool          // its latency is how long something was open
 	outcome outcome
 	detail  string // the error's text, when it failed
 }

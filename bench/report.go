@@ -60,6 +60,9 @@ func account(e evidence) report {
 	r.countProbes(e.probes)
 	r.measure(e)
 	r.Disagreements = r.disagreements()
+	if e.sharedKeys != nil {
+		r.Disagreements = append(r.Disagreements, r.strangeSessions(*e.sharedKeys)...)
+	}
 	return r
 }
 

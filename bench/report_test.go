@@ -101,6 +101,12 @@ func TestAFailureIsNoThroughput(t *testing.T) {
 	}
 }
 
+// sessions adds 7 sessions that met another release, which knew so many of them.
+func sessions(e *evidence, sharedKeys bool, known int) {
+	e.sharedKeys = &sharedKeys
+	e.counts = map[string]int{handshakesAcross: 7, resumedAcross: known}
+}
+
 func TestServersAndClientsMustAgree(t *testing.T) {
 	lose := func(e *evidence) { e.records[0] = newRecord("new", 0, 0, "", syscall.ECONNRESET) }
 	for _, c := range []struct {
@@ -119,6 +125,10 @@ func TestServersAndClientsMustAgree(t *testing.T) {
 		}, ""},
 		{"no verdict", func(e *evidence) { e.departures[1].Verdict = nil }, "v2 gave no verdict"},
 		{"a bad end", func(e *evidence) { e.departures[1].Code = 2 }, "v2 exited with code 2"},
+		{"sessions that are resumed", func(e *evidence) { sessions(e, true, 7) }, ""},
+		{"a session that is not", func(e *evidence) { sessions(e, true, 6) }, "6 of 7 sessions"},
+		{"sessions that cannot be resumed", func(e *evidence) { sessions(e, false, 0) }, ""},
+		{"a session that should not be", func(e *evidence) { sessions(e, false, 1) }, "1 of 7 sessions"},
 		{"a request of which nothing is known", func(e *evidence) { e.sent++ }, "7001 requests were sent"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -18,17 +18,19 @@ const lastEvent = "retiring"
 // listener keeps an event stream open until the server ends it, and opens the next
 // one when it was told to come again.
 //
-// A stream is a request like any other, whose answer is whole when it ends with the
-// last event and the hint when to come again. Those that are open at the load's end
-// are withdrawn: the server may have counted them.
+// A stream is a request like any other, whose answer is whole when its events are
+// numbered on from the stream before, whichever release that was of, and when it ends
+// with the last event and the hint when to come again. Those that are open at the load's
+// end are withdrawn: the server may have counted them.
 type listener struct {
 	*client
-	wire []byte
-	wait time.Duration // until the next stream, as the server asked for
+	target target
+	seen   uint64        // number of the last event, of all streams
+	wait   time.Duration // until the next stream, as the server asked for
 }
 
 func newListener(s seat) *listener {
-	return &listener{client: newClient(s.dialer.speaking("http/1.1"), s.timeout), wire: s.target.get("/events", true)}
+	return &listener{client: newClient(s.dialer.speaking("http/1.1"), s.timeout), target: s.target}
 }
 
 func (li *listener) call(ctx context.Context, l *ledger) {
@@ -37,11 +39,13 @@ func (li *listener) call(ctx context.Context, l *ledger) {
 	}
 	li.wait = 0
 	entry := l.begin()
+	entry.life = true
 	a, err := li.converse(true, func() (answer, error) {
-		if err := li.send(li.wire); err != nil {
+		if err := li.send(li.target.getEvents(li.seen)); err != nil {
 			return answer{}, err
 		}
-		defer context.AfterFunc(ctx, func() { li.conn.SetReadDeadline(time.Now()) })()
+		conn := li.conn // which is another one, or none, when a function that has begun runs on
+		defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Now()) })()
 		return li.stream(func(resp *http.Response) error { return li.listen(ctx, resp) })
 	})
 	if err != nil && ctx.Err() != nil {
@@ -55,11 +59,14 @@ func (li *listener) listen(ctx context.Context, resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%w %d", errStatus, resp.StatusCode)
 	}
-	in, last := bufio.NewReader(resp.Body), event{}
+	in, last, first := bufio.NewReader(resp.Body), event{}, li.seen+1
 	for {
 		e, err := readEvent(in)
+		if err == nil {
+			err = li.note(e)
+		}
 		switch {
-		case err == io.EOF && last.name == lastEvent && last.retry > 0:
+		case err == io.EOF && last.name == lastEvent && last.retry > 0 && li.seen >= first:
 			li.wait = last.retry
 			return nil
 		case errors.Is(err, io.EOF):
@@ -74,8 +81,20 @@ func (li *listener) listen(ctx context.Context, resp *http.Response) error {
 	}
 }
 
+// note wants each event to be numbered behind the one before, but for the last.
+func (li *listener) note(e event) error {
+	switch {
+	case e.id == li.seen+1:
+		li.seen = e.id
+	case e.id != 0 || e.name != lastEvent:
+		return fmt.Errorf("%w: event %d came behind %d", errBody, e.id, li.seen)
+	}
+	return nil
+}
+
 // event is what a client needs to know of one.
 type event struct {
+	id    uint64 // 0: it has none
 	name  string
 	retry time.Duration
 }
@@ -95,6 +114,8 @@ func readEvent(in *bufio.Reader) (e event, err error) {
 		switch name {
 		case "":
 			return e, nil
+		case "id":
+			e.id, _ = strconv.ParseUint(value, 10, 64) // of another service it is no number
 		case "event":
 			e.name = value
 		case "retry":

@@ -30,6 +30,11 @@ func (t target) get(path string, last bool) []byte {
 	return append(wire, "\r\n"...)
 }
 
+// getEvents returns a GET for the events behind the one that was seen last.
+func (t target) getEvents(seen uint64) []byte {
+	return fmt.Appendf(nil, "GET /events HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nLast-Event-ID: %d\r\n\r\n", t.host, seen)
+}
+
 // getOld returns the same in HTTP/1.0.
 func (t target) getOld(path string, keep bool) []byte {
 	wire := fmt.Appendf(nil, "GET %s HTTP/1.0\r\nHost: %s\r\n", path, t.host)

@@ -128,6 +128,7 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	}
 	s.evidence.probes = s.prober.records
 	s.evidence.judged = s.retire == "graceful"
+	s.evidence.sharedKeys = &s.ticketKeys
 	s.evidence.moment = "SIGTERM"
 	if err := s.awaitExits(ctx); err != nil || s.proxy == nil {
 		return err

@@ -27,7 +27,8 @@ const (
 // are only the clients' word: opened = closed with 1001 + lost + withdrawn at the end
 // of the load, and sent = answered + declined + lost. Declined is a message that
 // crossed a 1001: behind its close frame a server may say nothing more (RFC 6455
-// 5.5.1), and the client knows that.
+// 5.5.1). The close says how many messages were taken: one of these without an echo is
+// lost.
 type echoer struct {
 	dialer  dialer
 	timeout time.Duration
@@ -51,7 +52,9 @@ func (e *echoer) call(_ context.Context, l *ledger) {
 	release := e.ws.release
 	err := e.ws.echo(e.bytes(), e.timeout)
 	if websocket.CloseStatus(err) == websocket.StatusGoingAway {
-		err = errDeclined
+		if err = e.ws.balance(); err == nil {
+			err = errDeclined
+		}
 	}
 	entry.end(release, err)
 }
@@ -74,7 +77,9 @@ func (e *echoer) open(l *ledger) bool {
 	}
 	release := resp.Header.Get("Release")
 	entry.end(release, nil)
-	e.ws = newSocketed(conn, release, l.beginApart(wsEnd, l.clock.now()))
+	end := l.beginApart(wsEnd, l.clock.now())
+	end.life = true
+	e.ws = newSocketed(conn, release, end)
 	return true
 }
 
@@ -98,6 +103,7 @@ type socketed struct {
 	release string
 	end     *entry
 	echoes  chan []byte
+	heard   int // echoes that came
 	over    chan struct{}
 	err     error // why it ended: to be read when over
 }
@@ -118,6 +124,7 @@ func (s *socketed) read() {
 			s.err = err
 			return
 		}
+		s.heard++
 		select {
 		case s.echoes <- message:
 		default:
@@ -172,10 +179,26 @@ func same(got, want []byte) error {
 // settle notes how the WebSocket ended.
 func (s *socketed) settle() {
 	if websocket.CloseStatus(s.err) == websocket.StatusGoingAway {
-		s.end.end(s.release, nil)
+		s.end.end(s.release, s.balance())
 		return
 	}
 	s.end.end(s.release, s.cause())
+}
+
+// balance holds what a server that has gone away says it has taken against its echoes.
+func (s *socketed) balance() error {
+	var closed websocket.CloseError
+	taken := 0
+	if !errors.As(s.err, &closed) {
+		return s.err
+	}
+	if _, err := fmt.Sscanf(closed.Reason, "retiring, messages taken: %d", &taken); err != nil {
+		return fmt.Errorf("%w: the close does not say how many messages were taken: %q", errBody, closed.Reason)
+	}
+	if taken != s.heard {
+		return fmt.Errorf("%w: %d messages were taken, %d came back", errBody, taken, s.heard)
+	}
+	return nil
 }
 
 // cause is why the WebSocket ended. To have been closed is an end like a cut.

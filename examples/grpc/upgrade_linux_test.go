@@ -83,12 +83,16 @@ func lostByAStop(t *testing.T, retire bool) int {
 	awaitQueue(t, v1.addr, 1)
 	v1.retire()
 	v1.signal(syscall.SIGCONT)
-	if _, code := v1.left(); code != exitDrained {
+	report, code := v1.left()
+	if code != exitDrained {
 		t.Errorf("exit code %d", code)
 	}
 	load.stop()
-	v2.leaves()
+	seen := report.Calls + v2.leaves()
 	load.lives.Wait()
+	if retire {
+		load.sum(t, seen)
+	}
 	t.Logf("retire=%v: sent %d, lost %d: %v", retire, load.sent, len(load.errs), load.errs[:min(len(load.errs), 2)])
 	return len(load.errs)
 }
