@@ -24,7 +24,7 @@ var homes = map[string][]string{
 	"github.com/gin-gonic/gin":                    {"cmd/server/routes.go"},
 	"github.com/spf13/viper":                      {"cmd/server/config.go"},
 	"github.com/fsnotify/fsnotify":                {"cmd/server/watch.go"},
-	"github.com/coder/websocket":                  {"cmd/server/socket", "bench/ws.go"},
+	"github.com/coder/websocket":                  {"cmd/server/socket", "bench/ws"},
 	"github.com/spf13/cobra":                      {"cmd/server/"},
 	"github.com/spf13/pflag":                      {"cmd/server/"},
 	"github.com/mattn/go-isatty":                  {"cmd/server/log.go"},
