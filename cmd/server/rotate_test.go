@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 )
 
@@ -18,7 +17,6 @@ import (
 //   - what is not understood is taken for no key: TestARotationThrowsNothingAway
 //   - a link to nowhere becomes a file: the same
 //   - the file is written in place: TestARotationIsOneStep
-//   - the owner is whoever rotates: TestARotationKeepsTheOwner
 //   - nobody locks: TestRotationsAtOnceLoseNoKey
 
 // keysOf reads what a rotation has written, as the service does.
@@ -105,26 +103,6 @@ func TestARotationThrowsNothingAway(t *testing.T) {
 		t.Errorf("exit code %d for a link to nowhere, want %d", code, exitFailed)
 	}
 	contains(t, stderr, path, "symbolic link to nowhere")
-}
-
-// root rotates for the service's own user.
-func TestARotationKeepsTheOwner(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can give files away")
-	}
-	path := filepath.Join(t.TempDir(), "keys")
-	overwrite(t, path, []byte(oneKey(1)))
-	const nobody = 65534
-	must(t, os.Chown(path, nobody, nobody))
-	if code, _, stderr := rotated(path); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr)
-	}
-	info, err := os.Stat(path)
-	must(t, err)
-	if is := info.Sys().(*syscall.Stat_t); is.Uid != nobody || is.Gid != nobody {
-		t.Errorf("it belongs to %d:%d now", is.Uid, is.Gid)
-	}
 }
 
 // Who reads while it is rotated has the old keys or the new ones, whole.

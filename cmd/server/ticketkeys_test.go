@@ -16,7 +16,6 @@ import (
 // Broken on purpose, and seen red:
 //   - the mode is not looked at; an error has the line in it:
 //     TestATicketFileThatCannotBeUsedIsAConfigurationError
-//   - any file is read: TestAPipeInThePlaceOfAFileHoldsNothingUp
 //   - all keys are the same; they are not set on the server's own configuration; a broken
 //     file makes the old ones be forgotten: TestChangedTicketKeysAreUsedWithoutARestart
 
@@ -58,32 +57,6 @@ func TestATicketFileThatCannotBeUsedIsAConfigurationError(t *testing.T) {
 		if strings.Contains(stderr.String(), short) || strings.Contains(stderr.String(), "not a key at all") {
 			t.Errorf("%s: a secret is in %s", name, &stderr)
 		}
-	}
-}
-
-// To read a pipe waits for somebody who writes to it, and nobody does.
-func TestAPipeInThePlaceOfAFileHoldsNothingUp(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	newKeyPair(t, 1).in(t, dir)
-	keys := filepath.Join(dir, "ticket-keys")
-	overwrite(t, keys, []byte(oneKey(1)))
-	p, addr := startTLS(t, dir, "127.0.0.1:0", "--tls-ticket-keys", keys)
-	p.await(t, "ticket keys", "")
-	pipe := filepath.Join(dir, "pipe")
-	must(t, syscall.Mkfifo(pipe, 0o600))
-	for source, file := range map[string]string{"ticket keys": keys, "certificate": filepath.Join(dir, keyName)} {
-		must(t, os.Symlink(pipe, file+".new"))
-		must(t, os.Rename(file+".new", file))
-		line := p.await(t, source, "")
-		contains(t, fmt.Sprint(line["error"]), file+" is not a regular file")
-	}
-	if got := shownSerial(t, addr); got != 1 {
-		t.Errorf("serial %d is shown", got)
-	}
-	p.signal(t, syscall.SIGTERM)
-	if code := p.exit(t); code != 0 {
-		t.Errorf("exit code %d", code)
 	}
 }
 
