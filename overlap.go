@@ -12,10 +12,16 @@ import (
 // ListenAndServe serves handler on addr until SIGTERM or SIGINT, then retires. It
 // takes the place of http.ListenAndServe. It handles SIGTERM and SIGINT (retire; a
 // second SIGINT cuts, a second SIGTERM changes nothing) and SIGUSR2 (cut), and no
-// other signal. Notices and the verdict go to slog's default logger. It returns what
+// other signal. That it serves, notices and the verdict go to slog's default logger. It returns what
 // [Instance.Serve] returns: nil when the instance has retired.
 func ListenAndServe(addr string, handler http.Handler) error {
-	inst := New(Options{
+	var inst *Instance
+	inst = New(Options{
+		OnState: func(_, to State) {
+			if to == StateServing {
+				slog.Info("serving", slog.Any("addr", inst.Addrs()))
+			}
+		},
 		OnNotice:  func(text string) { slog.Warn(text) },
 		OnVerdict: func(v Verdict) { slog.Info("retired", slog.Any("verdict", v)) },
 	})

@@ -45,10 +45,10 @@ func printSums(w io.Writer, r report) {
 // neither is what was neither answered nor lost, where there can be such a thing.
 func neither(r report) (text string) {
 	if r.Declined > 0 {
-		text += fmt.Sprintf(" + declined %d", r.Declined)
+		text += fmt.Sprintf(" + declined %d (the server had closed, and said so)", r.Declined)
 	}
 	if r.Withdrawn > 0 {
-		text += fmt.Sprintf(" + withdrawn %d", r.Withdrawn)
+		text += fmt.Sprintf(" + withdrawn %d (still open at the load's end)", r.Withdrawn)
 	}
 	return text
 }
@@ -142,12 +142,12 @@ func verdictLine(r report) string {
 	switch {
 	case len(r.Handovers) == 0:
 		return line + ": nothing is proven"
-	case len(r.Disagreements) == 0:
-		return line
+	case len(r.Disagreements) > 0:
+		return line + ", and " + plural(len(r.Disagreements), "disagreement")
 	case !r.Judged:
 		return line + " (a plain retirement's verdict is not judged)"
 	}
-	return line + ", and " + plural(len(r.Disagreements), "disagreement")
+	return line
 }
 
 func table(w io.Writer, heads ...any) *tabwriter.Writer {

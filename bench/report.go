@@ -60,7 +60,7 @@ func account(e evidence) report {
 	r.countProbes(e.probes)
 	r.measure(e)
 	r.Disagreements = r.disagreements()
-	if e.sharedKeys != nil {
+	if e.sharedKeys != nil && e.judged {
 		r.Disagreements = append(r.Disagreements, r.strangeSessions(*e.sharedKeys)...)
 	}
 	return r
@@ -168,7 +168,7 @@ func (r report) answersOf(name string) int {
 func (r report) lost() int { return r.Failed + r.ProbesFailed }
 
 func (r report) passed() bool {
-	return r.lost() == 0 && (len(r.Disagreements) == 0 || !r.Judged)
+	return r.lost() == 0 && len(r.Disagreements) == 0
 }
 
 func (r report) exitCode() int {

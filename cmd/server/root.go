@@ -68,7 +68,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageError{fmt.Errorf("%s takes no arguments, but was given %q; see %[1]s --help", cmd.CommandPath(), args)}
+	return usageError{fmt.Errorf("%s takes no arguments, but was given %s; see server %[1]s --help", verbOf(cmd), orNone(args))}
 }
 
 // oneArg wants one argument, which is a name for it.
@@ -77,8 +77,20 @@ func oneArg(name string) cobra.PositionalArgs {
 		if len(args) == 1 {
 			return nil
 		}
-		return usageError{fmt.Errorf("%s takes one %s, but was given %q; see %[1]s --help", cmd.CommandPath(), name, args)}
+		return usageError{fmt.Errorf("%s takes one %s, but was given %s; see server %[1]s --help", verbOf(cmd), name, orNone(args))}
 	}
+}
+
+// verbOf is what was typed behind the program's name.
+func verbOf(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+}
+
+func orNone(args []string) string {
+	if len(args) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%q", strings.Join(args, " "))
 }
 
 func badFlag(cmd *cobra.Command, err error) error {

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -73,9 +72,12 @@ func (s *secrets) useCertificate(certFile, keyFile string) ([]any, error) {
 }
 
 func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	cert, _, err1 := readFile(certFile)
-	key, _, err2 := readFile(keyFile)
-	if err := errors.Join(err1, err2); err != nil {
+	cert, _, err := readFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, _, err := readFile(keyFile)
+	if err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.X509KeyPair(cert, key)

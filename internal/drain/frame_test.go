@@ -8,7 +8,9 @@
 //   - what is pushed is not open; TLS is not ended: TestAPushedStreamIsWaitedFor
 //   - announce leaves streams open: TestAStreamThatCrossesTheGOAWAYOfNetHTTPIsLate
 //   - nobody is faulty: TestWhatAFaultyClientLosesIsNotLate
-//   - what is left over of a write is followed again; of a warning is forgotten; there is a
+//   - interject's error is net/http's: TestWhatBreaksOffOurFramesIsNoErrorOfNetHTTPs
+//   - end forgets what is left over of its GOAWAY;
+//     what is left over of a write is followed again; of a warning is forgotten; there is a
 //     gap where something is left over: TestAWriteThatIsBrokenOffIsGoneOnWith
 //   - wake does not look whether somebody waits: TestOneGoroutineWaitsForAClientThatDoesNotRead
 //   - noteBytes does not look at frames; enter listens to net/http on HTTP/2, too:
@@ -18,6 +20,7 @@ package drain
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -297,17 +300,19 @@ func TestAWriteThatIsBrokenOffIsGoneOnWith(t *testing.T) {
 			for calls := 0; len(p) > 0; calls++ {
 				n, err := h.write(p)
 				h.depart()
-				if p = p[n:]; err == nil && len(p) > 0 || calls > 2*len(all) {
+				if p = p[n:]; (err == nil) != (len(p) == 0) || calls > 2*len(all) {
 					t.Fatalf("at most %d bytes a time: %d are left, and the error is %v", most, len(p), err)
 				}
 			}
 		}
 		goOn(all)
-		for h.say(nil) != nil { // what net/http says next would push it out
+		for tries := 0; !h.hasEnded() && tries < 100; tries++ {
+			timeIsOver(h)
 		}
 		sent, lastStreams := wire.frames(t)
-		equal(t, "GOAWAYs", len(lastStreams), 1)
-		equal(t, "frames", len(sent), 11+2) // and the PING
+		equal(t, "GOAWAYs", fmt.Sprint(lastStreams), fmt.Sprint([]uint32{everyStream, 5}))
+		equal(t, "frames", len(sent), 11+3) // and the PING
+		equal(t, "TLS was ended", wire.ended, true)
 		equal(t, "requests", cs.Requests(), 2)
 	}
 }
@@ -324,4 +329,23 @@ func TestOneGoroutineWaitsForAClientThatDoesNotRead(t *testing.T) {
 		t.Errorf("%d goroutines wait", more)
 	}
 	h.writing.Unlock()
+}
+
+// net/http takes an error for the end of the connection, and of all its streams.
+func TestWhatBreaksOffOurFramesIsNoErrorOfNetHTTPs(t *testing.T) {
+	h, wire, cs := written(t)
+	var frames bytes.Buffer
+	f := h2.NewFramer(&frames, nil)
+	must(t, f.WriteSettings())
+	_, err := h.write(frames.Bytes())
+	must(t, err)
+	cs.retired.Store(1)
+	h.wire = &fitful{wire, 30} // of the 34 that we have to say
+	frames.Reset()
+	must(t, f.WriteData(3, false, []byte("much")))
+	_, err = h.write(frames.Bytes())
+	must(t, err)
+	h.depart()
+	sent, _ := wire.frames(t)
+	equal(t, "frames", len(sent), 4)
 }

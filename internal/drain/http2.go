@@ -1,7 +1,9 @@
 package drain
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -94,10 +96,10 @@ func (h *http2) pass(p []byte) (n int, err error) {
 	}
 	n, err = h.wire.Write(h.piece(p))
 	h.ahead -= n
-	if err != nil {
-		return n, err
+	if err == nil {
+		h.interject()
 	}
-	return n, h.interject()
+	return n, err
 }
 
 // piece returns as much of p as goes out at once, and takes it down. What a write before
@@ -239,21 +241,25 @@ func (h *http2) receive(f *frame) {
 }
 
 // interject writes what is due, if this is a gap. h.writing is held.
-func (h *http2) interject() error {
+//
+// An error is net/http's to find, with its next write: it is not of what it has written.
+// The deadline of its last write may have broken off what we say, which goes on after it.
+func (h *http2) interject() {
 	if h.ahead > 0 || !h.out.gap() || h.conn.conns.retired.Load() == 0 {
-		return nil
+		return
 	}
-	if h.due() {
+	err := h.say(nil)
+	if err == nil && h.due() {
 		h.told = true
-		if err := h.say(h.warning()); err != nil {
-			return err
-		}
+		err = h.say(h.warning())
 		h.conn.restartClock()
 	}
-	if last, announced, end := h.mayEnd(); end {
-		return h.end(last, announced)
+	if err == nil {
+		err = h.endIfDone()
 	}
-	return nil
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		time.AfterFunc(minTick, h.leave)
+	}
 }
 
 // warning is the first GOAWAY and the PING behind it. Where net/http has named a last
@@ -268,30 +274,41 @@ func (h *http2) warning() (frames []byte) {
 	return appendFrame(frames, framePing, pingData[:])
 }
 
-// mayEnd decides that our side ends here, where it may. From then on a stream is late.
-func (h *http2) mayEnd() (last uint32, announced, end bool) {
+// endIfDone ends our side where nothing is left to say. h.writing is held.
+func (h *http2) endIfDone() error {
+	goAway, end := h.mayEnd()
+	if !end {
+		return nil
+	}
+	return h.end(goAway)
+}
+
+// mayEnd decides that our side ends here, where it may. From then on a stream is late. It
+// returns the GOAWAY that says which was the last, unless that has been said.
+func (h *http2) mayEnd() (goAway []byte, end bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.moved || h.ended || len(h.open) > 0 {
-		return 0, false, false
+		return nil, false
 	}
-	h.ended, announced = true, h.last != everyStream
+	if h.last == everyStream {
+		goAway = appendGoAway(nil, h.highest)
+	}
 	h.last = min(h.last, h.highest)
-	return h.last, announced, true
+	return goAway, true
 }
 
-// end says which stream was the last, unless net/http has, and ends our side. The
-// client has a while to end its own; then net/http is told. h.writing is held.
-func (h *http2) end(last uint32, announced bool) error {
-	h.conn.move(halfClosed)
-	time.AfterFunc(parting, func() { h.conn.SetReadDeadline(longAgo) })
-	var goAway []byte
-	if !announced {
-		goAway = appendGoAway(nil, last)
-	}
+// end says which stream was the last, and ends our side. The client has a while to end
+// its own; then net/http is told. h.writing is held.
+func (h *http2) end(goAway []byte) error {
 	if err := h.say(goAway); err != nil {
 		return err
 	}
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	h.conn.move(halfClosed)
+	time.AfterFunc(parting, func() { h.conn.SetReadDeadline(longAgo) })
 	if tls, ok := h.wire.(interface{ CloseWrite() error }); ok && !h.clear() {
 		tls.CloseWrite() // the alert that says that this is the end
 	}
@@ -333,7 +350,7 @@ func (h *http2) depart() {
 	h.mu.Lock()
 	h.woken = false
 	h.mu.Unlock()
-	h.interject() // an error is net/http's to find
+	h.interject()
 }
 
 // waitNoMore takes it that no more streams come: the client has had its time, to
