@@ -1,0 +1,159 @@
+package control
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// mostAnswered bounds what an endpoint can make us read.
+const mostAnswered = 1 << 20
+
+// Found is an instance that has an endpoint. One that does not answer, because it is
+// stopped or stuck, has an error, and of its Status the Instance and the PID.
+type Found struct {
+	Status
+	Err error `json:"-"`
+}
+
+// Find returns all instances in this network namespace that are ours to ask, in the order
+// in which they were started. Each has timeout to answer. Those of other users are left
+// out, and for root there are none.
+func Find(ctx context.Context, timeout time.Duration) ([]Found, error) {
+	all, err := names()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, timeout)
+	defer stop()
+	found := make([]*Found, len(all))
+	var asking sync.WaitGroup
+	for i, name := range all {
+		asking.Go(func() { found[i] = find(ctx, name) })
+	}
+	asking.Wait()
+	return inOrder(found), nil
+}
+
+// find returns nil where there is nobody any more, or somebody else's.
+func find(ctx context.Context, name string) *Found {
+	c, who, err := dial(ctx, name)
+	if err != nil {
+		return nil
+	}
+	s, err := ask(ctx, c, who, http.MethodGet, "status")
+	s.Instance = name
+	return &Found{s, err}
+}
+
+// inOrder leaves out what is not there.
+func inOrder(found []*Found) (all []Found) {
+	for _, f := range found {
+		if f != nil {
+			all = append(all, *f)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Found) int {
+		return cmp.Or(a.Started.Compare(b.Started), cmp.Compare(a.PID, b.PID))
+	})
+	return all
+}
+
+// Ask returns the status of an instance.
+func Ask(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodGet, "status")
+}
+
+// Retire tells an instance to leave, as SIGTERM does. It returns at once.
+func Retire(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "retire")
+}
+
+// TakeBack tells a retiring instance to stay, if its listeners are still open. Whether it
+// does is seen by its state.
+func TakeBack(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "take-back")
+}
+
+// Follow calls f with the status of an instance, and then with each event, until the
+// instance has ended, f returns an error, or ctx ends.
+func Follow(ctx context.Context, instance string, f func(Event) error) error {
+	c, who, err := dial(ctx, instance)
+	if err != nil {
+		return fmt.Errorf("instance %s: %w", instance, err)
+	}
+	defer c.Close()
+	resp, err := request(ctx, c, http.MethodGet, "events")
+	if err != nil {
+		return fmt.Errorf("process %d: %w", who.pid, err)
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var e Event
+		switch err := lines.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("process %d: %w", who.pid, err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+}
+
+// call makes one request on a connection of its own.
+func call(ctx context.Context, instance, method, path string) (Status, error) {
+	c, who, err := dial(ctx, instance)
+	if err != nil {
+		return Status{}, fmt.Errorf("instance %s: %w", instance, err)
+	}
+	return ask(ctx, c, who, method, path)
+}
+
+// ask makes a request of who is at the other end of c, and closes it. The PID is in the
+// status also beside an error.
+func ask(ctx context.Context, c net.Conn, who peer, method, path string) (s Status, err error) {
+	defer c.Close()
+	resp, err := request(ctx, c, method, path)
+	if err == nil {
+		defer resp.Body.Close()
+		err = json.NewDecoder(io.LimitReader(resp.Body, mostAnswered)).Decode(&s)
+	}
+	if err != nil {
+		return Status{PID: who.pid}, fmt.Errorf("process %d does not answer as an instance does: %w", who.pid, err)
+	}
+	if who.pid != 0 { // of a process in another PID namespace the kernel says nothing
+		s.PID = who.pid
+	}
+	return s, nil
+}
+
+// request sends a request on c. The caller closes the body of the answer.
+func request(ctx context.Context, c net.Conn, method, path string) (*http.Response, error) {
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}}
+	r, err := http.NewRequestWithContext(ctx, method, "http://overlap/"+version+"/"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		resp.Body.Close()
+		return nil, fmt.Errorf("it answered %s", resp.Status)
+	}
+	return resp, nil
+}

@@ -1,0 +1,37 @@
+package control
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+)
+
+func listen(name string) (net.Listener, error) { return net.Listen("unix", "@"+prefix+name) }
+
+// peerOf says who is at the other end: who connected, or who listens; unix(7), SO_PEERCRED.
+func peerOf(c net.Conn) (who peer, err error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return peer{}, errors.New("not a unix socket")
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return peer{}, err
+	}
+	var is *syscall.Ucred
+	var err2 error
+	err = raw.Control(func(fd uintptr) {
+		is, err2 = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err = errors.Join(err, err2); err != nil {
+		return peer{}, err
+	}
+	return peer{pid: int(is.Pid), uid: int(is.Uid)}, nil
+}
+
+// isFriend says whether a caller may be told, and may tell us what to do.
+func (p peer) isFriend() bool { return p.uid == 0 || p.uid == os.Geteuid() }
+
+// isTrusted says whether an endpoint is what it seems to be. Who is root asks everybody's.
+func (p peer) isTrusted() bool { return p.isFriend() || os.Geteuid() == 0 }
