@@ -61,6 +61,12 @@
 // TLS session of one release resumes with the next when both have the same keys: see
 // tls.Config.SetSessionTicketKeys.
 //
+// # The endpoint
+//
+// Each instance opens an abstract unix socket, by which the same user and root, and nobody
+// else, can ask what it does and tell it to retire: with "server status" and "server
+// retire" of cmd/server, whatever program the instance is. See Options.NoEndpoint.
+//
 // # What it cannot do
 //
 // HTTP/1 has no way to end an idle connection without a race: a client may send a

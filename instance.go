@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/ba995850/overlap/internal/drain"
 	"github.com/ba995850/overlap/internal/listen"
@@ -30,6 +31,8 @@ type Instance struct {
 
 	mu       sync.Mutex
 	served   bool
+	started  time.Time
+	left     time.Time // when the retirement that is under way began
 	lns      []*listen.Listener
 	asked    chan struct{} // closed by Retire
 	undo     chan struct{} // closed by TakeBack
@@ -69,6 +72,7 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 	if err := inst.begin(srvs); err != nil {
 		return err
 	}
+	defer inst.openEndpoint()()
 	if err := inst.listen(); err != nil {
 		inst.life.advance(StateDrained)
 		return err
@@ -98,7 +102,7 @@ func (inst *Instance) begin(srvs []*http.Server) error {
 	if len(srvs) == 0 {
 		return errors.New("overlap: Serve needs a server")
 	}
-	inst.served, inst.srvs = true, srvs
+	inst.served, inst.started, inst.srvs = true, time.Now(), srvs
 	inst.done = make(chan error, len(srvs))
 	return nil
 }

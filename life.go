@@ -1,13 +1,17 @@
 package overlap
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
+
+	"github.com/ba995850/overlap/internal/control"
 )
 
 // life is the state of an instance. Only advance and enter write it.
 type life struct {
-	opts *Options
+	opts     *Options
+	endpoint *control.Endpoint // nil: there is none
 
 	telling sync.Mutex // one hook at a time, in the order of the events
 
@@ -21,6 +25,9 @@ func (l *life) advance(to State) error {
 	l.telling.Lock()
 	defer l.telling.Unlock()
 	from, err := l.set(to)
+	if err == nil {
+		l.tell(control.Event{State: to.String()})
+	}
 	if err == nil && l.opts.OnState != nil {
 		l.opts.OnState(from, to)
 	}
@@ -42,7 +49,11 @@ func (l *life) set(to State) (from State, err error) {
 func (l *life) enter(p Phase) {
 	l.telling.Lock()
 	defer l.telling.Unlock()
-	if l.setPhase(p) && l.opts.OnPhase != nil {
+	if !l.setPhase(p) {
+		return
+	}
+	l.tell(control.Event{Phase: string(p)})
+	if l.opts.OnPhase != nil {
 		l.opts.OnPhase(p)
 	}
 }
@@ -58,16 +69,27 @@ func (l *life) setPhase(p Phase) (changed bool) {
 func (l *life) notice(format string, args ...any) {
 	l.telling.Lock()
 	defer l.telling.Unlock()
+	text := fmt.Sprintf(format, args...)
+	l.tell(control.Event{Notice: text})
 	if l.opts.OnNotice != nil {
-		l.opts.OnNotice(fmt.Sprintf(format, args...))
+		l.opts.OnNotice(text)
 	}
 }
 
 func (l *life) deliver(v Verdict) {
 	l.telling.Lock()
 	defer l.telling.Unlock()
+	text, _ := json.Marshal(v) // it has nothing in it that could fail
+	l.tell(control.Event{Verdict: text})
 	if l.opts.OnVerdict != nil {
 		l.opts.OnVerdict(v)
+	}
+}
+
+// tell tells those who follow at the endpoint.
+func (l *life) tell(e control.Event) {
+	if l.endpoint != nil {
+		l.endpoint.Tell(e)
 	}
 }
 

@@ -55,6 +55,11 @@ type Options struct {
 	// requests. It is there so that a client can show that it sees loss.
 	Plain bool
 
+	// NoEndpoint leaves out the control endpoint, an abstract unix socket by which the
+	// same user and root see what the instance does, and tell it to retire: as "server
+	// status" and "server retire" do, for every program that has overlap in it.
+	NoEndpoint bool
+
 	// OnState is called after each change of state.
 	OnState func(from, to State)
 

@@ -37,8 +37,9 @@ func (inst *Instance) retire() error {
 func (inst *Instance) departure() *departure {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
+	inst.left = time.Now()
 	return &departure{
-		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: time.Now(), undo: inst.undo,
+		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: inst.left, undo: inst.undo,
 		told: inst.tell, untold: inst.untell,
 		verdict: Verdict{Release: inst.opts.Release, Tier: tierOf(inst.lns)},
 	}
@@ -159,7 +160,7 @@ func (inst *Instance) untell() {
 // resume goes back to serving after a retirement was taken back.
 func (inst *Instance) resume() error {
 	inst.mu.Lock()
-	inst.asked, inst.undo = make(chan struct{}), make(chan struct{})
+	inst.asked, inst.undo, inst.left = make(chan struct{}), make(chan struct{}), time.Time{}
 	if inst.again {
 		close(inst.asked)
 	}
