@@ -21,9 +21,9 @@ const takeover = `  # One shell: the running release.
   # A third: the next release, on the same port.
   server serve --addr 127.0.0.1:8080 --release v2
 
-  # When it has said that it is serving, tell the first one to leave. Its pid is
-  # in each of its log lines.
-  kill -TERM PID`
+  # When it serves, tell the first one to leave, and see what that has cost.
+  server status
+  server retire v1`
 
 const underTLS = `  # TLS, a clear port for the local health check, and sessions that outlive upgrades.
   server ticket-keys rotate ticket-keys

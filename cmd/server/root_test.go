@@ -64,9 +64,9 @@ func TestHelpTeaches(t *testing.T) {
 		args  []string
 		wants []string
 	}{
-		{[]string{"--help"}, []string{"serve", "version", "kill -TERM", "Exit codes:"}},
+		{[]string{"--help"}, []string{"serve", "version", "server retire", "Exit codes:"}},
 		{[]string{"serve", "--help"}, []string{
-			"kill -TERM", "OVERLAP_DRAIN_TIMEOUT", "drain-timeout: 1m", "PORT=8080",
+			"server retire v1", "OVERLAP_DRAIN_TIMEOUT", "drain-timeout: 1m", "PORT=8080",
 			"--addr", "--release", "--drain-timeout", "--finish-timeout", "--linger-timeout", "--settle-timeout",
 			"--retire graceful|plain", "--access-log", "--log-format auto|text|json", "--log-level", "--allow-mismatch", "--config",
 			"Exit codes:", "78", "Signals:", "TERM", "INT", "HUP", "USR1", "USR2", "QUIT",
@@ -78,6 +78,8 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"ticket-keys", "rotate", "--help"}, []string{
 			"--keep", "--ahead", "Several hosts:", "leaked", "OnCalendar=daily", "by cron", "--tls-ticket-keys",
 		}},
+		{[]string{"status", "--help"}, []string{"--json", "STATE", "ROTATION", "no answer", "jq -r"}},
+		{[]string{"retire", "--help"}, []string{"--pid", "--all-but", "--undo", "--no-wait", "SIGTERM", "exit code"}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

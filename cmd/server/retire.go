@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+	"github.com/spf13/cobra"
+)
+
+const retireHelp = `Tell instances to leave, as SIGTERM does, follow them, and print the verdict of each.
+
+Which ones is said by their releases, by --pid, or by --all-but: all but those of one
+release, which has to be there and serving. "server status" shows them all.
+
+The exit code is 0 if every one of them has left without losing anything, and 1 if one
+has not, or has not said so. Ctrl-C ends the command, not the retirement: --undo takes
+that back as long as the instance still listens, which it does while it waits for a
+successor.`
+
+const retireExample = `  server retire v1
+  server retire --all-but v2
+  server retire --undo v1`
+
+// selection is which instances are meant.
+type selection struct {
+	releases []string
+	pids     []int
+	allBut   string
+}
+
+func newRetire() *cobra.Command {
+	var (
+		sel          selection
+		noWait, undo bool
+	)
+	cmd := &cobra.Command{
+		Use:     "retire [RELEASE]...",
+		Short:   "Tell instances to leave, and say what that has cost",
+		Long:    retireHelp,
+		Example: retireExample,
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sel.releases = args
+			err := sel.validate()
+			if noWait && undo {
+				err = errors.New("--no-wait or --undo, not both")
+			}
+			if err != nil {
+				return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+			}
+			meant, err := sel.find(cmd.Context())
+			if err != nil {
+				return err
+			}
+			d := &dismissal{out: cmd.OutOrStdout()}
+			switch {
+			case undo:
+				return d.each(cmd.Context(), meant, d.takeBack)
+			case noWait:
+				return d.each(cmd.Context(), meant, d.tell)
+			}
+			return d.each(cmd.Context(), meant, d.follow)
+		},
+	}
+	cmd.SetContext(context.Background())
+	cmd.Flags().IntSliceVar(&sel.pids, "pid", nil, "the instances with these process `ids`")
+	cmd.Flags().StringVar(&sel.allBut, "all-but", "", "all but those of this `release`")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the verdicts")
+	cmd.Flags().BoolVar(&undo, "undo", false, "take a retirement back")
+	return cmd
+}
+
+func (sel selection) validate() error {
+	said := 0
+	for _, is := range []bool{len(sel.releases) > 0, len(sel.pids) > 0, sel.allBut != ""} {
+		if is {
+			said++
+		}
+	}
+	if said != 1 {
+		return errors.New("say which instances, in one way: by RELEASE, --pid or --all-but")
+	}
+	return nil
+}
+
+// find returns the instances that are meant. Each that was named has to be there.
+func (sel selection) find(ctx context.Context) (meant []control.Found, err error) {
+	all, err := control.Find(ctx, askTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if sel.allBut != "" {
+		return butOne(all, sel.allBut)
+	}
+	var missing []string
+	for _, release := range sel.releases {
+		n := len(meant)
+		meant = slices.AppendSeq(meant, which(all, func(f control.Found) bool { return f.Err == nil && f.Release == release }))
+		if len(meant) == n {
+			missing = append(missing, release)
+		}
+	}
+	for _, pid := range sel.pids {
+		n := len(meant)
+		meant = slices.AppendSeq(meant, which(all, func(f control.Found) bool { return f.PID == pid }))
+		if len(meant) == n {
+			missing = append(missing, fmt.Sprint("pid ", pid))
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("there is no instance %s: %s", strings.Join(missing, ", "), present(all))
+	}
+	return meant, nil
+}
+
+// butOne returns all but those of a release, of which one has to serve: else nobody would.
+func butOne(all []control.Found, release string) ([]control.Found, error) {
+	stays := func(f control.Found) bool { return f.Err == nil && f.Release == release }
+	serves := func(f control.Found) bool { return stays(f) && f.State == overlap.StateServing.String() }
+	if !slices.ContainsFunc(all, serves) {
+		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left: %s", release, present(all))
+	}
+	meant := slices.Collect(which(all, func(f control.Found) bool { return !stays(f) }))
+	if len(meant) == 0 {
+		return nil, fmt.Errorf("there is nobody but %s", release)
+	}
+	return meant, nil
+}
+
+// which yields those of all for which is returns true.
+func which(all []control.Found, is func(control.Found) bool) func(func(control.Found) bool) {
+	return func(yield func(control.Found) bool) {
+		for _, f := range all {
+			if is(f) && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// present names the instances that there are.
+func present(all []control.Found) string {
+	if len(all) == 0 {
+		return errNoInstance.Error()
+	}
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = nameOf(f)
+	}
+	return "there are " + strings.Join(names, ", ")
+}
+
+func nameOf(f control.Found) string {
+	if f.Err != nil {
+		return fmt.Sprintf("pid %d, which does not answer", f.PID)
+	}
+	return fmt.Sprintf("%s (pid %d)", f.Release, f.PID)
+}
+
+// dismissal tells instances to leave, or to stay after all.
+type dismissal struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (d *dismissal) say(f control.Found, format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fmt.Fprintf(d.out, "%s: %s\n", nameOf(f), fmt.Sprintf(format, args...))
+}
+
+// each does something with all of them at once.
+func (d *dismissal) each(ctx context.Context, meant []control.Found, do func(context.Context, control.Found) error) error {
+	errs := make([]error, len(meant))
+	var all sync.WaitGroup
+	for i, f := range meant {
+		all.Go(func() {
+			if errs[i] = do(ctx, f); errs[i] != nil {
+				errs[i] = fmt.Errorf("%s: %w", nameOf(f), errs[i])
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+func (d *dismissal) tell(ctx context.Context, f control.Found) error {
+	ctx, stop := context.WithTimeout(ctx, askTimeout)
+	defer stop()
+	s, err := control.Retire(ctx, f.Instance)
+	if err == nil {
+		d.say(f, "told to leave; it is %s", s.State)
+	}
+	return err
+}
+
+// takeBack waits until it is seen whether the instance stays.
+func (d *dismissal) takeBack(ctx context.Context, f control.Found) error {
+	ctx, stop := context.WithTimeout(ctx, askTimeout)
+	defer stop()
+	s, err := control.TakeBack(ctx, f.Instance)
+	for err == nil && s.State == overlap.StateRetiring.String() && waiting(s.Phase) {
+		time.Sleep(20 * time.Millisecond)
+		s, err = control.Ask(ctx, f.Instance)
+	}
+	switch {
+	case err != nil:
+		return err
+	case s.State == overlap.StateServing.String():
+		d.say(f, "it stays")
+		return nil
+	}
+	return fmt.Errorf("too late, it is %s %s", s.State, s.Phase)
+}
+
+// waiting says whether an instance in this phase still listens.
+func waiting(phase string) bool {
+	return phase == "" || phase == string(overlap.PhaseSteer) || phase == string(overlap.PhaseSettle)
+}
+
+var (
+	errNotLossless = errors.New("its retirement was not lossless")
+	errNoVerdict   = errors.New("it has ended without a verdict")
+	errStays       = errors.New("its retirement was taken back")
+)
+
+// follow tells an instance to leave, and returns when it has.
+func (d *dismissal) follow(ctx context.Context, f control.Found) error {
+	told := false
+	var verdict *overlap.Verdict
+	err := control.Follow(ctx, f.Instance, func(e control.Event) error {
+		switch {
+		case !told: // what comes from now on is heard
+			told = true
+			return d.tell(ctx, f)
+		case e.Phase != "":
+			d.say(f, "%s", e.Phase)
+		case e.Notice != "":
+			d.say(f, "%s", e.Notice)
+		case e.State == overlap.StateServing.String():
+			return errStays
+		case e.Verdict != nil:
+			verdict = new(overlap.Verdict)
+			return json.Unmarshal(e.Verdict, verdict)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case verdict == nil:
+		return errNoVerdict
+	}
+	d.say(f, "%s", describe(*verdict))
+	if !verdict.Lossless {
+		return errNotLossless
+	}
+	return nil
+}
+
+// describe is a verdict on one line.
+func describe(v overlap.Verdict) string {
+	word := "lossless"
+	if !v.Lossless {
+		word = "not lossless: " + v.Reason
+	}
+	text := fmt.Sprintf("%s; %d requests answered, %d abandoned, %d late, %d cut, %d bytes unacknowledged",
+		word, v.Requests, v.Abandoned, v.Late, v.Cut, v.Unacknowledged)
+	if !v.Successor {
+		text += "; it had no successor"
+	}
+	return text
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ba995850/overlap/internal/control"
+	"github.com/spf13/cobra"
+)
+
+// askTimeout is how long an instance may take to say how it is. One that takes longer is
+// shown all the same.
+const askTimeout = 2 * time.Second
+
+const statusHelp = `Show all instances in this network namespace that run as your user, of whatever
+program has overlap in it. root sees those of all users.
+
+  STATE     starting, serving, retiring (and its phase, and when it cuts), drained;
+            "no answer": the process is stopped, or hangs
+  ROTATION  whether it is pinned, on each of its ports: only pinned instances get new
+            connections
+  BUSY      connections on which a request is being answered, or that are hijacked
+  IDLE      all others
+  QUEUE     connections, and handshakes, that the kernel holds for it
+  ANSWERED  requests so far
+
+Exit code 1 where there is none.`
+
+const statusExample = `  server status
+  server status --json | jq -r '.[] | select(.state == "serving") | .release'`
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Show which instances there are, and what each of them is doing",
+		Long:    statusHelp,
+		Example: statusExample,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := control.Find(cmd.Context(), askTimeout)
+			if err != nil {
+				return err
+			}
+			return printStatus(cmd.OutOrStdout(), all, asJSON)
+		},
+	}
+	cmd.SetContext(context.Background())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "an array of objects")
+	return cmd
+}
+
+func printStatus(w io.Writer, all []control.Found, asJSON bool) error {
+	if asJSON {
+		if err := json.NewEncoder(w).Encode(statusObjects(all)); err != nil {
+			return err
+		}
+	} else if len(all) > 0 {
+		if err := printTable(w, all, time.Now()); err != nil {
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return errNoInstance
+	}
+	return nil
+}
+
+var errNoInstance = fmt.Errorf("no instance of yours runs in this network namespace")
+
+// statusObject is an instance, with what is wrong with it.
+type statusObject struct {
+	control.Status
+	Error string `json:"error,omitempty"`
+}
+
+func statusObjects(all []control.Found) []statusObject {
+	objects := make([]statusObject, len(all))
+	for i, f := range all {
+		objects[i] = statusObject{Status: f.Status}
+		if f.Err != nil {
+			objects[i].Error = f.Err.Error()
+		}
+	}
+	return objects
+}
+
+func printTable(w io.Writer, all []control.Found, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "RELEASE\tPID\tSTATE\tROTATION\tADDR\tBUSY\tIDLE\tQUEUE\tANSWERED\tUP\tTIER")
+	for _, f := range all {
+		if f.Err != nil {
+			fmt.Fprintf(t, "?\t%d\tno answer\t\t\t\t\t\t\t\t\n", f.PID)
+			continue
+		}
+		c := f.Connections
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%v\t%s\n", f.Release, f.PID, stateOf(f.Status, now), rotationOf(f.Status),
+			f.Addr, c.Active+c.Hijacked, c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
+	}
+	return t.Flush()
+}
+
+func stateOf(s control.Status, now time.Time) string {
+	if s.Phase == "" {
+		return s.State
+	}
+	return fmt.Sprintf("%s: %s, cuts in %v", s.State, s.Phase, max(0, s.Deadline.Sub(now)).Round(time.Second))
+}
+
+// rotationOf is one word for all ports, or one for each.
+func rotationOf(s control.Status) string {
+	words := make([]string, len(s.Ports))
+	for i, p := range s.Ports {
+		words[i] = "out"
+		if p.Pinned {
+			words[i] = "in"
+		}
+	}
+	for _, word := range words[min(1, len(words)):] {
+		if word != words[0] {
+			return strings.Join(words, ",")
+		}
+	}
+	return strings.Join(words[:min(1, len(words))], "")
+}
+
+func queueOf(s control.Status) (sum int) {
+	for _, p := range s.Ports {
+		sum += p.HalfOpen + p.Queued
+	}
+	return sum
+}
