@@ -21,7 +21,11 @@ const mostAnswered = 1 << 20
 // stopped or stuck, has an error, and of its Status the Instance and the PID.
 type Found struct {
 	Status
-	Err error `json:"-"`
+	Err error
+
+	// Here means that its process is in our PID namespace: in a container, that it is one of
+	// the container's own.
+	Here bool
 }
 
 // Find returns all instances in this network namespace that are ours to ask, in the order
@@ -51,7 +55,7 @@ func find(ctx context.Context, name string) *Found {
 	}
 	s, err := ask(ctx, c, who, http.MethodGet, "status")
 	s.Instance = name
-	return &Found{s, err}
+	return &Found{Status: s, Err: err, Here: who.pid != 0}
 }
 
 // inOrder leaves out what is not there.

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+	"github.com/spf13/cobra"
+)
+
+const probeHelp = `Say by the exit code whether an instance is in the rotation: 0 if it is, 1 if not. It
+is for health checks that run a command. Never ask a port that releases share: whichever
+the kernel picks would answer.
+
+In a container that is the container's own instance, also where several share a network.
+Elsewhere, where several releases run, name the one that is meant.`
+
+const probeExample = `  # Kubernetes
+  readinessProbe:
+    exec: {command: [server, probe]}
+
+  # A script that waits for the new release
+  until server probe --release v2; do sleep 0.1; done`
+
+func newProbe() *cobra.Command {
+	var (
+		release string
+		pid     int
+	)
+	cmd := &cobra.Command{
+		Use:     "probe",
+		Short:   "Say whether an instance is ready, for health checks",
+		Long:    probeHelp,
+		Example: probeExample,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := control.Find(cmd.Context(), askTimeout)
+			if err != nil {
+				return err
+			}
+			return probe(slices.DeleteFunc(all, func(f control.Found) bool {
+				return !f.Here || release != "" && f.Release != release || pid != 0 && f.PID != pid
+			}))
+		},
+	}
+	cmd.SetContext(context.Background())
+	cmd.Flags().StringVar(&release, "release", "", "an instance of this `release`")
+	cmd.Flags().IntVar(&pid, "pid", 0, "the instance with this process `id`")
+	return cmd
+}
+
+// probe returns nil if one of the instances serves.
+func probe(meant []control.Found) error {
+	if len(meant) == 0 {
+		return errors.New("not ready: there is no such instance")
+	}
+	for _, f := range meant {
+		if f.Err == nil && f.State == overlap.StateServing.String() {
+			return nil
+		}
+	}
+	f := meant[len(meant)-1]
+	if f.Err != nil {
+		return fmt.Errorf("not ready: %w", f.Err)
+	}
+	return fmt.Errorf("not ready: %s is %s", nameOf(f), f.State)
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+)
+
+// Broken on purpose, and seen red: one that retires is ready; releases are not looked at.
+
+func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--addr", "127.0.0.1:0", "--release", "probe-v1", "--linger-timeout", "100ms")
+	addr := p.await(t, "state", "serving")["addr"].(string)
+	pid := fmt.Sprint(p.Process.Pid)
+	probe := func(want int, args ...string) string {
+		t.Helper()
+		got := call(nil, append([]string{"probe"}, args...)...)
+		if got.code != want {
+			t.Errorf("%v: exit code %d, want %d: %s", args, got.code, want, got.stderr)
+		}
+		return got.stderr
+	}
+	probe(0, "--release", "probe-v1")
+	probe(0, "--pid", pid)
+	contains(t, probe(exitFailed, "--release", "probe-v2"), "no such instance")
+	contains(t, probe(exitFailed, "--release", "probe-v2", "--pid", pid), "no such instance")
+
+	begun := make(chan struct{})
+	go holdOpen("http://"+addr+"/echo", begun) // or it would be gone at once
+	<-begun
+	p.signal(t, syscall.SIGTERM)
+	p.await(t, "state", "retiring")
+	contains(t, probe(exitFailed, "--pid", pid), "probe-v1 (pid "+pid+") is retiring")
+	p.signal(t, syscall.SIGSTOP)
+	contains(t, probe(exitFailed, "--pid", pid), "does not answer")
+	p.signal(t, syscall.SIGCONT)
+	p.signal(t, usr2)
+	p.exit(t)
+	contains(t, probe(exitFailed, "--pid", pid), "no such instance")
+}
