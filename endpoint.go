@@ -36,6 +36,7 @@ func (e endpoint) Status() control.Status {
 	s := control.Status{
 		Release:  e.opts.Release,
 		PID:      os.Getpid(),
+		UID:      os.Geteuid(),
 		Program:  program,
 		Started:  e.started,
 		State:    state.String(),

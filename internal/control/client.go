@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -10,12 +11,22 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
+	"unicode"
 )
 
-// mostAnswered bounds what an endpoint can make us read.
-const mostAnswered = 1 << 20
+const (
+	// mostAnswered bounds what an endpoint can make us read as one answer, or one event.
+	mostAnswered = 1 << 20
+	// mostAtOnce bounds how many are asked at a time.
+	mostAtOnce = 64
+	// quiet is how long an instance that is followed may say nothing. It says how it is each
+	// second.
+	quiet = 5 * time.Second
+)
 
 // Found is an instance that has an endpoint. One that does not answer, because it is
 // stopped or stuck, has an error, and of its Status the Instance and the PID.
@@ -40,8 +51,13 @@ func Find(ctx context.Context, timeout time.Duration) ([]Found, error) {
 	defer stop()
 	found := make([]*Found, len(all))
 	var asking sync.WaitGroup
+	room := make(chan struct{}, mostAtOnce)
 	for i, name := range all {
-		asking.Go(func() { found[i] = find(ctx, name) })
+		room <- struct{}{}
+		asking.Go(func() {
+			found[i] = find(ctx, name)
+			<-room
+		})
 	}
 	asking.Wait()
 	return inOrder(found), nil
@@ -50,8 +66,11 @@ func Find(ctx context.Context, timeout time.Duration) ([]Found, error) {
 // find returns nil where there is nobody any more, or somebody else's.
 func find(ctx context.Context, name string) *Found {
 	c, who, err := dial(ctx, name)
-	if err != nil {
+	switch {
+	case errors.Is(err, errStranger) || errors.Is(err, syscall.ECONNREFUSED):
 		return nil
+	case err != nil: // its queue may be full, for it is stopped
+		return &Found{Status: Status{Instance: name}, Err: err}
 	}
 	s, err := ask(ctx, c, who, http.MethodGet, "status")
 	s.Instance = name
@@ -95,23 +114,61 @@ func Follow(ctx context.Context, instance string, f func(Event) error) error {
 		return fmt.Errorf("instance %s: %w", instance, err)
 	}
 	defer c.Close()
+	c.SetReadDeadline(time.Now().Add(quiet))
 	resp, err := request(ctx, c, http.MethodGet, "events")
 	if err != nil {
 		return fmt.Errorf("process %d: %w", who.pid, err)
 	}
 	defer resp.Body.Close()
-	for lines := json.NewDecoder(resp.Body); ; {
-		var e Event
-		switch err := lines.Decode(&e); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("process %d: %w", who.pid, err)
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, mostAnswered)
+	for lines.Scan() {
+		e, err := parseEvent(lines.Bytes())
+		if err == nil {
+			err = f(e)
 		}
-		if err := f(e); err != nil {
+		if err != nil {
 			return err
 		}
+		c.SetReadDeadline(time.Now().Add(quiet))
 	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("process %d: %w", who.pid, err)
+	}
+	return nil
+}
+
+func parseEvent(line []byte) (e Event, err error) {
+	if err := json.Unmarshal(line, &e); err != nil {
+		return e, err
+	}
+	for _, text := range []*string{&e.State, &e.Phase, &e.Notice} {
+		*text = printable(*text)
+	}
+	if e.Status != nil {
+		e.Status.clean()
+	}
+	return e, nil
+}
+
+// clean takes out what would do something to a terminal: an endpoint may be of a user whom
+// root does not trust.
+func (s *Status) clean() {
+	for _, text := range []*string{&s.Release, &s.Program, &s.State, &s.Phase, &s.Addr, &s.Tier, &s.Why} {
+		*text = printable(*text)
+	}
+	for i := range s.Ports {
+		s.Ports[i].Addr = printable(s.Ports[i].Addr)
+	}
+}
+
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // call makes one request on a connection of its own.
@@ -133,8 +190,10 @@ func ask(ctx context.Context, c net.Conn, who peer, method, path string) (s Stat
 		err = json.NewDecoder(io.LimitReader(resp.Body, mostAnswered)).Decode(&s)
 	}
 	if err != nil {
-		return Status{PID: who.pid}, fmt.Errorf("process %d does not answer as an instance does: %w", who.pid, err)
+		return Status{PID: who.pid, UID: who.uid}, fmt.Errorf("process %d does not answer as an instance does: %w", who.pid, err)
 	}
+	s.UID = who.uid
+	s.clean()
 	if who.pid != 0 { // of a process in another PID namespace the kernel says nothing
 		s.PID = who.pid
 	}

@@ -25,6 +25,7 @@ type Status struct {
 	Instance    string      `json:"instance"` // names it in its network namespace, for as long as it lives
 	Release     string      `json:"release"`
 	PID         int         `json:"pid"` // as its caller sees it: in containers each has its own numbers
+	UID         int         `json:"uid"`
 	Program     string      `json:"program"`
 	Started     time.Time   `json:"started"`
 	State       string      `json:"state"`

@@ -4,6 +4,8 @@
 //   - everybody is a friend: TestACallerOfAnotherUserGetsNothing
 //   - everybody is trusted: TestAnEndpointOfAnotherUserIsNotAsked
 //   - tell waits: TestAFollowerThatDoesNotReadHoldsUpNobody
+//   - what is said is not cleaned: TestWhatAnEndpointSaysDoesNothingToATerminal
+//   - Follow has no deadline: TestOneThatDoesNotAnswerIsFoundAndHoldsNobodyUp
 //   - Close closes at once: TestAFollowerHearsAllUntilTheEnd
 
 package control
@@ -247,4 +249,45 @@ func TestAnEndpointOfAnotherUserIsNotAsked(t *testing.T) {
 			t.Errorf("asked it, and got %v", err)
 		}
 	})
+}
+
+// root asks the endpoints of users whom it need not trust.
+func TestWhatAnEndpointSaysDoesNothingToATerminal(t *testing.T) {
+	evil := "v1\x1b[2J\r\n"
+	e := open(t, &stub{status: Status{Release: evil, Ports: []Port{{Addr: evil}}}})
+	f := found(t, e.name)
+	if f == nil || f.Release != "v1\ufffd[2J\ufffd\ufffd" || f.Ports[0].Addr != f.Release {
+		t.Errorf("found %+v", f)
+	}
+	err := Follow(t.Context(), e.name, func(ev Event) error {
+		switch {
+		case ev.Status != nil && ev.Status.Release == f.Release:
+			e.Tell(Event{Notice: evil})
+		case ev.Notice == f.Release:
+			go e.Close()
+		default:
+			t.Errorf("heard %+v", ev)
+		}
+		return nil
+	})
+	must(t, err)
+}
+
+// An endpoint that accepts and is silent, as that of a stopped process.
+func TestOneThatDoesNotAnswerIsFoundAndHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	const name = "SILENT"
+	ln, err := listen(name)
+	must(t, err)
+	defer ln.Close()
+	all, err := Find(t.Context(), 100*time.Millisecond)
+	must(t, err)
+	i := slices.IndexFunc(all, func(f Found) bool { return f.Instance == name })
+	if i < 0 || all[i].Err == nil || all[i].PID != syscall.Getpid() {
+		t.Errorf("found %+v", all)
+	}
+	began := time.Now()
+	if err := Follow(t.Context(), name, func(Event) error { return nil }); err == nil || time.Since(began) > 2*quiet {
+		t.Errorf("followed it for %v: %v", time.Since(began), err)
+	}
 }

@@ -17,13 +17,14 @@ func names() ([]string, error) {
 	}
 	defer file.Close()
 	var found []string
-	for lines := bufio.NewScanner(file); lines.Scan(); {
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
 		if name, ok := nameIn(lines.Text()); ok {
 			found = append(found, name)
 		}
 	}
 	slices.Sort(found)
-	return slices.Compact(found), nil
+	return slices.Compact(found), lines.Err()
 }
 
 // nameIn reads a line: Num RefCount Protocol Flags Type St Inode Path. Accepted

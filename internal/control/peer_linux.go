@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -31,7 +32,24 @@ func peerOf(c net.Conn) (who peer, err error) {
 }
 
 // isFriend says whether a caller may be told, and may tell us what to do.
-func (p peer) isFriend() bool { return p.uid == 0 || p.uid == os.Geteuid() }
+func (p peer) isFriend() bool {
+	return p.uid == 0 || p.uid == os.Geteuid() && (p.uid != overflowUID || seesAllUsers())
+}
+
+// overflowUID is what the kernel shows for users that our user namespace has no number for,
+// all of them; user_namespaces(7). It is the number of "nobody", too.
+const overflowUID = 65534
+
+// seesAllUsers says whether our user namespace has a number for every user.
+func seesAllUsers() bool {
+	var first, outside, length uint64
+	text, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return false
+	}
+	_, err = fmt.Sscan(string(text), &first, &outside, &length)
+	return err == nil && first == 0 && outside == 0 && length == 1<<32-1
+}
 
 // isTrusted says whether an endpoint is what it seems to be. Who is root asks everybody's.
 func (p peer) isTrusted() bool { return p.isFriend() || os.Geteuid() == 0 }
