@@ -18,8 +18,10 @@ import (
 
 const retireHelp = `Tell instances to leave, as SIGTERM does, follow them, and print the verdict of each.
 
-Which ones is said by their releases, by --pid, or by --all-but: all but those of one
-release, which has to be there and serving. "server status" shows them all.
+Which ones is said by their releases, by --pid, or by --all-but: all others that share a
+port with the one release that stays, which has to be there and serving. A release that
+is the name of several services, on ports that they do not share, has to be said by
+--pid. "server status" shows them all.
 
 The exit code is 0 if every one of them has left without losing anything, and 1 if one
 has not, or has not said so. Ctrl-C ends the command, not the retirement: --undo takes
@@ -98,53 +100,81 @@ func (sel selection) find(ctx context.Context) (meant []control.Found, err error
 	if err != nil {
 		return nil, err
 	}
+	meant, err = sel.pick(all)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, present(all))
+	}
+	return meant, nil
+}
+
+func (sel selection) pick(all []control.Found) (meant []control.Found, err error) {
 	if sel.allBut != "" {
 		return butOne(all, sel.allBut)
 	}
-	var missing []string
 	for _, release := range sel.releases {
-		n := len(meant)
-		meant = slices.AppendSeq(meant, which(all, func(f control.Found) bool { return f.Err == nil && f.Release == release }))
-		if len(meant) == n {
-			missing = append(missing, release)
+		named, err := ofRelease(all, release)
+		if err != nil {
+			return nil, err
 		}
+		meant = append(meant, named...)
 	}
 	for _, pid := range sel.pids {
-		n := len(meant)
-		meant = slices.AppendSeq(meant, which(all, func(f control.Found) bool { return f.PID == pid }))
-		if len(meant) == n {
-			missing = append(missing, fmt.Sprint("pid ", pid))
+		i := slices.IndexFunc(all, func(f control.Found) bool { return f.PID == pid })
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("there is no instance with pid %d", pid)
+		case all[i].Err != nil:
+			return nil, all[i].Err
 		}
-	}
-	if len(missing) > 0 {
-		return nil, fmt.Errorf("there is no instance %s: %s", strings.Join(missing, ", "), present(all))
+		meant = append(meant, all[i])
 	}
 	return meant, nil
 }
 
-// butOne returns all but those of a release, of which one has to serve: else nobody would.
-func butOne(all []control.Found, release string) ([]control.Found, error) {
-	stays := func(f control.Found) bool { return f.Err == nil && f.Release == release }
-	serves := func(f control.Found) bool { return stays(f) && f.State == overlap.StateServing.String() }
-	if !slices.ContainsFunc(all, serves) {
-		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left: %s", release, present(all))
-	}
-	meant := slices.Collect(which(all, func(f control.Found) bool { return !stays(f) }))
-	if len(meant) == 0 {
-		return nil, fmt.Errorf("there is nobody but %s", release)
-	}
-	return meant, nil
-}
-
-// which yields those of all for which is returns true.
-func which(all []control.Found, is func(control.Found) bool) func(func(control.Found) bool) {
-	return func(yield func(control.Found) bool) {
-		for _, f := range all {
-			if is(f) && !yield(f) {
-				return
-			}
+// ofRelease returns the instances of one service that have this name.
+func ofRelease(all []control.Found, release string) (named []control.Found, err error) {
+	for _, f := range all {
+		if f.Err == nil && f.Release == release {
+			named = append(named, f)
 		}
 	}
+	if len(named) == 0 {
+		return nil, fmt.Errorf("there is no instance of %s", release)
+	}
+	for _, f := range named[1:] {
+		if !share(f, named[0]) {
+			return nil, fmt.Errorf("several services have a release %s, say which by --pid", release)
+		}
+	}
+	return named, nil
+}
+
+// butOne returns the others that share a port with a release, of which one has to serve:
+// else nobody would.
+func butOne(all []control.Found, release string) (others []control.Found, err error) {
+	stay, err := ofRelease(all, release)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(stay, func(f control.Found) bool { return f.State == overlap.StateServing.String() }) {
+		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left", release)
+	}
+	for _, f := range all {
+		if f.Err == nil && f.Release != release && share(f, stay[0]) {
+			others = append(others, f)
+		}
+	}
+	if len(others) == 0 {
+		return nil, fmt.Errorf("nobody shares a port with %s", release)
+	}
+	return others, nil
+}
+
+// share says whether two instances share a port, as only those of one user do.
+func share(a, b control.Found) bool {
+	return a.UID == b.UID && slices.ContainsFunc(a.Ports, func(p control.Port) bool {
+		return slices.ContainsFunc(b.Ports, func(q control.Port) bool { return p.Addr == q.Addr })
+	})
 }
 
 // present names the instances that there are.
@@ -194,23 +224,26 @@ func (d *dismissal) each(ctx context.Context, meant []control.Found, do func(con
 }
 
 func (d *dismissal) tell(ctx context.Context, f control.Found) error {
-	ctx, stop := context.WithTimeout(ctx, askTimeout)
-	defer stop()
-	s, err := control.Retire(ctx, f.Instance)
+	s, err := inTime(ctx, control.Retire, f)
 	if err == nil {
 		d.say(f, "told to leave; it is %s", s.State)
 	}
 	return err
 }
 
-// takeBack waits until it is seen whether the instance stays.
-func (d *dismissal) takeBack(ctx context.Context, f control.Found) error {
+// inTime gives an instance its time to answer.
+func inTime(ctx context.Context, what func(context.Context, string) (control.Status, error), f control.Found) (control.Status, error) {
 	ctx, stop := context.WithTimeout(ctx, askTimeout)
 	defer stop()
-	s, err := control.TakeBack(ctx, f.Instance)
+	return what(ctx, f.Instance)
+}
+
+// takeBack waits until it is seen whether the instance stays.
+func (d *dismissal) takeBack(ctx context.Context, f control.Found) error {
+	s, err := inTime(ctx, control.TakeBack, f)
 	for err == nil && s.State == overlap.StateRetiring.String() && waiting(s.Phase) {
 		time.Sleep(20 * time.Millisecond)
-		s, err = control.Ask(ctx, f.Instance)
+		s, err = inTime(ctx, control.Ask, f)
 	}
 	switch {
 	case err != nil:
@@ -235,7 +268,7 @@ var (
 
 // follow tells an instance to leave, and returns when it has.
 func (d *dismissal) follow(ctx context.Context, f control.Found) error {
-	told := false
+	told, left := false, false
 	var verdict *overlap.Verdict
 	err := control.Follow(ctx, f.Instance, func(e control.Event) error {
 		switch {
@@ -246,7 +279,9 @@ func (d *dismissal) follow(ctx context.Context, f control.Found) error {
 			d.say(f, "%s", e.Phase)
 		case e.Notice != "":
 			d.say(f, "%s", e.Notice)
-		case e.State == overlap.StateServing.String():
+		case e.State == overlap.StateRetiring.String():
+			left = true
+		case e.State == overlap.StateServing.String() && left:
 			return errStays
 		case e.Verdict != nil:
 			verdict = new(overlap.Verdict)
