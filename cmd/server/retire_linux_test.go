@@ -1,16 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/ba995850/overlap/internal/control"
 )
 
 // Broken on purpose, and seen red: nobody is told; a verdict that is not lossless is a
-// success; --all-but leaves nobody; others' ports are not looked at; what is not there is not missed.
+// success; --all-but leaves nobody; what is not there is not missed.
 
 func TestRetireFollowsAnInstanceToItsVerdict(t *testing.T) {
 	t.Parallel()
@@ -92,47 +89,5 @@ func TestOnlyWhoIsThereCanRetire(t *testing.T) {
 	}
 	if is := mine(t, p); is["state"] != "serving" {
 		t.Errorf("it is %v", is["state"])
-	}
-}
-
-// found is an instance on a port.
-func found(release, state, addr string, uid int) control.Found {
-	return control.Found{Status: control.Status{Release: release, State: state, UID: uid, Ports: []control.Port{{Addr: addr}}}}
-}
-
-func TestWhoSharesNoPortIsNotMeant(t *testing.T) {
-	stopped := control.Found{Status: control.Status{PID: 7}, Err: errors.New("pid 7 does not answer")}
-	for name, test := range map[string]struct {
-		sel  selection
-		all  []control.Found
-		want string // the releases, or an error
-	}{
-		"all others on its port": {
-			selection{allBut: "v2"},
-			[]control.Found{found("v1", "serving", ":80", 0), found("v2", "serving", ":80", 0), found("", "serving", ":81", 0), found("v0", "serving", ":80", 7), stopped},
-			"v1",
-		},
-		"one that does not serve yet": {
-			selection{allBut: "v2"}, []control.Found{found("v1", "serving", ":80", 0), found("v2", "starting", ":80", 0)}, "nobody would be left",
-		},
-		"one that serves elsewhere": {
-			selection{allBut: "v2"}, []control.Found{found("v1", "serving", ":80", 0), found("v2", "serving", ":81", 0)}, "nobody shares a port",
-		},
-		"a name of several services": {
-			selection{releases: []string{"v1"}}, []control.Found{found("v1", "serving", ":80", 0), found("v1", "serving", ":81", 0)}, "several services",
-		},
-		"two of one release": {
-			selection{releases: []string{"v1"}}, []control.Found{found("v1", "serving", ":80", 0), found("v1", "serving", ":80", 0)}, "v1 v1",
-		},
-		"one that does not answer": {selection{pids: []int{7}}, []control.Found{stopped}, "pid 7 does not answer"},
-	} {
-		meant, err := test.sel.pick(test.all)
-		var got []string
-		for _, f := range meant {
-			got = append(got, f.Release)
-		}
-		if err != nil && !strings.Contains(err.Error(), test.want) || err == nil && strings.Join(got, " ") != test.want {
-			t.Errorf("%s: %q, %v, want %s", name, got, err, test.want)
-		}
 	}
 }

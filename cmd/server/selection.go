@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+)
+
+// selection is which instances are meant.
+type selection struct {
+	releases []string
+	pids     []int
+	allBut   string
+}
+
+func (sel selection) validate() error {
+	said := 0
+	for _, is := range []bool{len(sel.releases) > 0, len(sel.pids) > 0, sel.allBut != ""} {
+		if is {
+			said++
+		}
+	}
+	if said != 1 {
+		return errors.New("say which instances, in one way: by RELEASE, --pid or --all-but")
+	}
+	return nil
+}
+
+// find returns the instances that are meant. Each that was named has to be there.
+func (sel selection) find(ctx context.Context) (meant []control.Found, err error) {
+	all, err := control.Find(ctx, askTimeout)
+	if err != nil {
+		return nil, err
+	}
+	meant, err = sel.pick(all)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, present(all))
+	}
+	return meant, nil
+}
+
+func (sel selection) pick(all []control.Found) (meant []control.Found, err error) {
+	if sel.allBut != "" {
+		return butOne(all, sel.allBut)
+	}
+	for _, release := range sel.releases {
+		named, err := ofRelease(all, release)
+		if err != nil {
+			return nil, err
+		}
+		meant = append(meant, named...)
+	}
+	for _, pid := range sel.pids {
+		i := slices.IndexFunc(all, func(f control.Found) bool { return f.PID == pid })
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("there is no instance with pid %d", pid)
+		case all[i].Err != nil:
+			return nil, all[i].Err
+		}
+		meant = append(meant, all[i])
+	}
+	return meant, nil
+}
+
+// ofRelease returns the instances of one service that have this name.
+func ofRelease(all []control.Found, release string) (named []control.Found, err error) {
+	for _, f := range all {
+		if f.Err == nil && f.Release == release {
+			named = append(named, f)
+		}
+	}
+	if len(named) == 0 {
+		return nil, fmt.Errorf("there is no instance of %s", release)
+	}
+	for _, f := range named[1:] {
+		if !share(f, named[0]) {
+			return nil, fmt.Errorf("several services have a release %s, say which by --pid", release)
+		}
+	}
+	return named, nil
+}
+
+// butOne returns the others that share a port with a release, of which one has to serve:
+// else nobody would.
+func butOne(all []control.Found, release string) (others []control.Found, err error) {
+	stay, err := ofRelease(all, release)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(stay, func(f control.Found) bool { return f.State == overlap.StateServing.String() }) {
+		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left", release)
+	}
+	for _, f := range all {
+		if f.Err == nil && f.Release != release && share(f, stay[0]) {
+			others = append(others, f)
+		}
+	}
+	if len(others) == 0 {
+		return nil, fmt.Errorf("nobody shares a port with %s", release)
+	}
+	return others, nil
+}
+
+// share says whether two instances share a port, as only those of one user do.
+func share(a, b control.Found) bool {
+	return a.UID == b.UID && slices.ContainsFunc(a.Ports, func(p control.Port) bool {
+		return slices.ContainsFunc(b.Ports, func(q control.Port) bool { return p.Addr == q.Addr })
+	})
+}
+
+// present names the instances that there are.
+func present(all []control.Found) string {
+	if len(all) == 0 {
+		return errNoInstance.Error()
+	}
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = nameOf(f)
+	}
+	return "there are " + strings.Join(names, ", ")
+}
+
+func nameOf(f control.Found) string {
+	if f.Err != nil {
+		return fmt.Sprintf("pid %d, which does not answer", f.PID)
+	}
+	return fmt.Sprintf("%s (pid %d)", f.Release, f.PID)
+}
