@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+)
+
+const (
+	// lookEvery is how often we look whether a sibling is ready.
+	lookEvery = 20 * time.Millisecond
+	// killAfter is how long a sibling that is not wanted may take to leave. It has nothing
+	// to answer.
+	killAfter = 5 * time.Second
+)
+
+// sibling is a process that we have started to become an instance beside the running ones.
+// It is the leader of a session of its own: it outlives us and our terminal, and its
+// instance is found also where the command is a script around the server.
+type sibling struct {
+	process *os.Process
+	ended   chan struct{} // closed when the process that we have started has ended
+	how     error         // it ended; nil is exit code 0
+}
+
+// startSibling starts a command. It reads nothing; where its output goes, its caller says.
+func startSibling(cmd *exec.Cmd) (*sibling, error) {
+	detach(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the new release: %w", err)
+	}
+	s := &sibling{process: cmd.Process, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		s.how = cmd.Wait()
+	}()
+	return s, nil
+}
+
+// owns says whether an instance runs in the sibling's session.
+func (s *sibling) owns(f control.Found) bool {
+	if f.PID == s.process.Pid {
+		return true
+	}
+	session, err := sessionOf(f.PID)
+	return err == nil && session == s.process.Pid
+}
+
+// sessionOf reads /proc/PID/stat; proc(5). The name of the program, in parentheses, may have
+// anything in it.
+func sessionOf(pid int) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	const session = 3 // behind state, ppid and pgrp
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) <= session {
+		return 0, fmt.Errorf("/proc/%d/stat is too short", pid)
+	}
+	return strconv.Atoi(fields[session])
+}
+
+// awaitServing returns the instance that is meant once it serves. An error says how far it
+// was. A sibling that only asks somebody else to start the instance, as systemctl does, may
+// end with exit code 0 before.
+func (s *sibling) awaitServing(ctx context.Context, meant func(control.Found) bool, mayEnd bool) (is control.Found, err error) {
+	for ended := s.ended; ; {
+		if is, err = findOne(ctx, meant); err != nil {
+			return is, err
+		}
+		if is.Err == nil && is.State == overlap.StateServing.String() {
+			return is, nil
+		}
+		select {
+		case <-ended:
+			if !mayEnd || s.how != nil {
+				return is, s.failure("before it was ready")
+			}
+			ended = nil
+		case <-ctx.Done():
+			return is, fmt.Errorf("the new release is not ready in time: %s", notReady(is))
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// failure says that the sibling has ended, which nobody wanted.
+func (s *sibling) failure(when string) error {
+	if s.how == nil {
+		return fmt.Errorf("the new release ended %s, with exit code 0", when)
+	}
+	return fmt.Errorf("the new release ended %s: %w", when, s.how)
+}
+
+// findOne returns the newest instance that is meant, or none.
+func findOne(ctx context.Context, meant func(control.Found) bool) (is control.Found, err error) {
+	all, err := control.Find(ctx, askTimeout)
+	for _, f := range all {
+		if meant(f) {
+			is = f
+		}
+	}
+	return is, err
+}
+
+// notReady says how far an instance is.
+func notReady(f control.Found) string {
+	switch {
+	case f.Instance == "":
+		return "it has opened no endpoint"
+	case f.Err != nil:
+		return f.Err.Error()
+	}
+	return nameOf(f) + " is " + f.State
+}
+
+// stop ends a sibling that is not wanted, and what it has started.
+func (s *sibling) stop() error {
+	if err := s.terminate(); err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), killAfter)
+	defer stop()
+	for ; ; time.Sleep(lookEvery) {
+		is, err := findOne(ctx, s.owns)
+		switch {
+		case ctx.Err() != nil:
+			return errors.Join(fmt.Errorf("the new release did not leave within %v, and was killed", killAfter), s.kill())
+		case err != nil:
+			return err
+		case is.Instance == "" && isClosed(s.ended):
+			return nil
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
