@@ -43,6 +43,8 @@ type unsteered struct{ l *Listener }
 
 func (k *unsteered) in() error                  { return nil }
 func (k *unsteered) away() error                { return nil }
+func (k *unsteered) rest() error                { return nil }
+func (k *unsteered) knock() error               { return nil } // the others would answer, too
 func (k *unsteered) caught(netip.AddrPort) bool { return false }
 func (k *unsteered) release()                   {}
 

@@ -14,9 +14,13 @@ import (
 type kernel interface {
 	// in puts the sockets into the rotation of their group.
 	in() error
-	// away takes them out. After it returned nil the kernel begins no
+	// away takes them out, for good. After it returned nil the kernel begins no
 	// connection with us any more; after an error we may be half out.
 	away() error
+	// rest takes them out without looking, and not for good.
+	rest() error
+	// knock makes new connections until one comes to us, of which it takes note.
+	knock() error
 	// pending says what the kernel still holds for us.
 	pending() (Pending, error)
 	// others counts the sockets of the group that are not ours.
@@ -60,6 +64,17 @@ func (l *Listener) Join() error {
 	l.setJoined(true)
 	l.queue.setUnbounded(false)
 	return l.kernel.in()
+}
+
+// Rest ends what Steer has begun, but stays out of the rotation: the listener is dark. Where
+// the others die, connections come to it. It returns net.ErrClosed when the listener has left.
+func (l *Listener) Rest() error {
+	if l.hasLeft() {
+		return net.ErrClosed
+	}
+	l.setJoined(false)
+	l.queue.setUnbounded(false)
+	return l.kernel.rest()
 }
 
 // setJoined also decides for the socket of a CPU that appears from now on.

@@ -26,6 +26,8 @@ type script struct {
 
 func (k *script) in() error                  { k.calls = append(k.calls, "in"); return nil }
 func (k *script) away() error                { k.calls = append(k.calls, "away"); return k.failure }
+func (k *script) rest() error                { k.calls = append(k.calls, "rest"); return nil }
+func (k *script) knock() error               { return nil }
 func (k *script) caught(netip.AddrPort) bool { return false }
 func (k *script) release()                   {}
 func (k *script) others() (n int, err error) {

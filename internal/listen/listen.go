@@ -50,6 +50,7 @@ type Listener struct {
 	queue   *queue
 	pumps   sync.WaitGroup
 	watch   sync.WaitGroup
+	caught  atomic.Int64 // probes of our own that came to us
 
 	mu      sync.Mutex
 	socks   []*socket
@@ -246,6 +247,7 @@ func remote(c *net.TCPConn) netip.AddrPort {
 
 func (l *Listener) take(c *net.TCPConn) {
 	if l.kernel.caught(remote(c)) {
+		l.caught.Add(1)
 		c.Close()
 		return
 	}

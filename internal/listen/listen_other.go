@@ -31,6 +31,8 @@ type polite struct{}
 
 func (polite) in() error                  { return nil }
 func (polite) away() error                { return nil }
+func (polite) rest() error                { return nil }
+func (polite) knock() error               { return nil }
 func (polite) pending() (Pending, error)  { return Pending{}, nil }
 func (polite) others() (int, error)       { return 1, nil } // there may be somebody
 func (polite) caught(netip.AddrPort) bool { return false }

@@ -29,8 +29,15 @@ const (
 )
 
 func (k *pinned) in() error {
-	if err := k.pin(); err != nil || !k.hasty {
-		return err
+	return errors.Join(k.pin(), k.takeTime())
+}
+
+func (k *pinned) rest() error { return errors.Join(k.unpin(), k.takeTime()) }
+
+// takeTime gives half-open handshakes their usual life back.
+func (k *pinned) takeTime() error {
+	if !k.hasty {
+		return nil
 	}
 	k.hasty = false
 	return k.each(func(s *socket) error { return s.setHandshakeRetries(defaultRetries) })
@@ -77,6 +84,19 @@ func (k *pinned) away() error {
 	}
 	k.hasty = true
 	return k.each(func(s *socket) error { return s.setHandshakeRetries(retiringRetries) })
+}
+
+func (k *pinned) knock() error {
+	mine, others, err := k.members()
+	if err != nil {
+		return err
+	}
+	n := enoughProbes(len(mine), len(mine)+len(others))
+	seen, err := k.prober.look(n)
+	if err == nil && seen.mine == 0 {
+		err = fmt.Errorf("of %d new connections none came to this instance", seen.others)
+	}
+	return err
 }
 
 func (k *pinned) caught(from netip.AddrPort) bool { return k.prober.caught(from) }
