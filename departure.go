@@ -32,6 +32,7 @@ type port interface {
 	Accepted() int
 	Join() error
 	Steer() error
+	Rest() error
 	Alone() bool
 	Settle(context.Context) (left listen.Pending, expired int, err error)
 	Leave() (abandoned int, err error)
@@ -42,6 +43,7 @@ type port interface {
 type departure struct {
 	ports   []port
 	steered []port // those of them that somebody took over
+	dark    bool   // they were not in the rotation to begin with
 	opts    *Options
 	life    *life
 	verdict Verdict
@@ -61,7 +63,7 @@ func portsOf(lns []*listen.Listener) []port {
 
 // leave runs the three phases. Where nobody takes over it serves on and tries
 // again, until the deadline leaves just time for a stop. It returns errTakenBack
-// when the ports are in the rotation again, and net.ErrClosed when somebody else
+// when the ports are back where they were, and net.ErrClosed when somebody else
 // has closed them; otherwise they have left.
 func (d *departure) leave(ctx context.Context) error {
 	giveUp, stop := context.WithDeadline(ctx, d.began.Add(d.opts.DrainTimeout-d.opts.FinishTimeout-stopTime))
@@ -86,7 +88,7 @@ func (d *departure) leave(ctx context.Context) error {
 	}
 }
 
-// try steers and settles. After an error the ports are in the rotation again.
+// try steers and settles. After an error the ports are back where they were.
 func (d *departure) try(ctx context.Context) error {
 	if err := d.timed(PhaseSteer, d.steer); err != nil {
 		return err
@@ -94,7 +96,7 @@ func (d *departure) try(ctx context.Context) error {
 	d.told()
 	if err := d.timed(PhaseSettle, func() error { return d.settle(ctx) }); err != nil {
 		d.untold()
-		return errors.Join(err, d.join(d.ports))
+		return errors.Join(err, d.goHome(d.ports))
 	}
 	return nil
 }
@@ -123,7 +125,7 @@ func (d *departure) steer() error {
 		case errors.Is(err, listen.ErrAlone) && !slices.Contains(d.steered, p):
 			alone = append(alone, p)
 		default:
-			return errors.Join(err, d.join(steered))
+			return errors.Join(err, d.goHome(steered))
 		}
 	}
 	d.steered = steered
@@ -136,10 +138,15 @@ func (d *departure) steer() error {
 	return nil
 }
 
-func (d *departure) join(ports []port) error {
+// goHome puts ports where they were: into the rotation, or out of it.
+func (d *departure) goHome(ports []port) error {
 	var errs []error
 	for _, p := range ports {
-		errs = append(errs, p.Join())
+		if d.dark {
+			errs = append(errs, p.Rest())
+		} else {
+			errs = append(errs, p.Join())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -184,7 +191,7 @@ func (d *departure) undone() bool {
 
 func (d *departure) takeBack() error {
 	d.untold()
-	if err := d.join(d.ports); err != nil {
+	if err := d.goHome(d.ports); err != nil {
 		return err
 	}
 	return errTakenBack

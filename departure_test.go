@@ -36,6 +36,7 @@ func (f *fakePort) Accepted() int {
 }
 
 func (f *fakePort) Join() error { f.calls = append(f.calls, "join"); return nil }
+func (f *fakePort) Rest() error { f.calls = append(f.calls, "rest"); return nil }
 
 func (f *fakePort) Steer() error {
 	f.calls = append(f.calls, "steer")

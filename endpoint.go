@@ -1,6 +1,8 @@
 package overlap
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -72,6 +74,20 @@ func (e endpoint) ports() []control.Port {
 		}
 	}
 	return ports
+}
+
+// Knock makes new connections to each port until one has come to us.
+func (e endpoint) Knock() error {
+	e.mu.Lock()
+	lns := e.lns
+	e.mu.Unlock()
+	var errs []error
+	for _, ln := range lns {
+		if err := ln.Knock(); err != nil {
+			errs = append(errs, fmt.Errorf("%v: %w", ln.Addr(), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // cutAt is when what is left is cut; zero while the instance does not retire.

@@ -38,6 +38,8 @@ type Instance struct {
 	undo     chan struct{} // closed by TakeBack
 	again    bool          // Retire was called after TakeBack, before that was done
 	cut      chan struct{} // closed by Cut
+	turns    chan turn     // in and out of the rotation
+	over     chan struct{} // closed when Serve has returned
 	retiring chan struct{} // closed when connections are told: see Retiring
 }
 
@@ -49,6 +51,8 @@ func New(opts Options) *Instance {
 		asked:    make(chan struct{}),
 		undo:     make(chan struct{}),
 		cut:      make(chan struct{}),
+		turns:    make(chan turn),
+		over:     make(chan struct{}),
 		retiring: make(chan struct{}),
 	}
 	inst.life.opts = &inst.opts
@@ -73,6 +77,7 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 		return err
 	}
 	defer inst.openEndpoint()()
+	defer close(inst.over)
 	if err := inst.listen(); err != nil {
 		inst.life.advance(StateDrained)
 		return err
@@ -85,6 +90,9 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 		select {
 		case err := <-inst.done:
 			return inst.abort(err)
+		case t := <-inst.turns:
+			t.done <- inst.turn(t.to)
+			continue
 		case <-inst.retireAsked():
 		}
 		if err := inst.retire(); !errors.Is(err, errTakenBack) {
@@ -176,10 +184,12 @@ func (inst *Instance) join() error {
 			return err
 		}
 	}
-	for _, ln := range inst.lns {
-		if err := ln.Join(); err != nil {
-			return err
-		}
+	to := StateServing
+	if inst.opts.Dark {
+		to = StateDark
+	}
+	if err := inst.take(to); err != nil {
+		return err
 	}
 	if t := inst.Tier(); !t.Lossless {
 		inst.life.notice("retirements will not be lossless here: %s", t.Why)
@@ -187,7 +197,7 @@ func (inst *Instance) join() error {
 	if inst.conns.OneStep() {
 		inst.life.notice("retirements will not be lossless: %s", oneStepDoubt)
 	}
-	return inst.life.advance(StateServing)
+	return inst.life.advance(to)
 }
 
 // abort ends an instance of which one server has ended without being retired.

@@ -152,7 +152,7 @@ func TestARetirementAfterOneThatIsTakenBackCounts(t *testing.T) {
 	inst.Retire()
 	inst.TakeBack()
 	inst.Retire() // before the first one has been undone
-	if err := inst.resume(); !errors.Is(err, errTakenBack) {
+	if err := inst.resume(StateServing); !errors.Is(err, errTakenBack) {
 		t.Error(err)
 	}
 	if !isClosed(inst.asked) || isClosed(inst.undo) {

@@ -50,6 +50,12 @@ type Options struct {
 	// another address family, an overlapping address. See ErrMismatch.
 	AllowMismatch bool
 
+	// Dark makes the instance stay out of the rotation when it is ready: it listens, and
+	// gets nothing as long as another instance is in rotation, until [Instance.Pin]. Where
+	// none is, the kernel hands it connections all the same. On a host that cannot steer,
+	// Serve returns an error.
+	Dark bool
+
 	// Plain leaves out steering, settling and lingering: the instance closes its
 	// listeners and calls http.Server.Shutdown, as everybody does. It loses
 	// requests. It is there so that a client can show that it sees loss.

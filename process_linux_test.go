@@ -38,6 +38,7 @@ type config struct {
 	Drain          time.Duration
 	Finish         time.Duration
 	Plain          bool
+	Dark           bool
 	HideProc       bool // as in a sandbox without /proc
 	CrashOnServing bool
 	WarmUp         bool // it listens, and does not accept before it is told to
@@ -143,7 +144,7 @@ func serveRole(c config) error {
 	}
 	var inst *Instance
 	inst = New(Options{
-		Release: c.Release, LingerTimeout: c.Linger, DrainTimeout: c.Drain, FinishTimeout: c.Finish, Plain: c.Plain,
+		Release: c.Release, LingerTimeout: c.Linger, DrainTimeout: c.Drain, FinishTimeout: c.Finish, Plain: c.Plain, Dark: c.Dark,
 		OnState: func(_, to State) {
 			tell(event{PID: os.Getpid(), State: to.String(), Addr: fmt.Sprint(inst.Addrs())})
 			if c.CrashOnServing && to == StateServing {
@@ -200,7 +201,7 @@ type instance struct {
 func start(t testing.TB, role string, c config, edit ...func(*exec.Cmd)) *instance {
 	t.Helper()
 	p := launch(t, role, c, edit...)
-	e := p.await(func(e event) bool { return e.State == "serving" || e.State == "listening" })
+	e := p.await(func(e event) bool { return slices.Contains([]string{"serving", "dark", "listening"}, e.State) })
 	p.pid = e.PID
 	p.addr = strings.Trim(e.Addr, "[]")
 	if strings.Contains(p.addr, "]") || strings.HasPrefix(p.addr, ":") {

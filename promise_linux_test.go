@@ -306,13 +306,15 @@ func TestAnInstanceNeedsNoParentNoRootNoFileAndNoOtherMachine(t *testing.T) {
 	v2.verdict()
 }
 
+// ownMounts lets a process mount what it likes.
+func ownMounts(cmd *exec.Cmd) {
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
+	cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+	cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+}
+
 func TestWhatCannotBePromisedIsSaidAtStart(t *testing.T) {
-	hide := func(cmd *exec.Cmd) {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS
-		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
-	v1 := start(t, "serve", config{Release: "v1", HideProc: true}, hide)
+	v1 := start(t, "serve", config{Release: "v1", HideProc: true}, ownMounts)
 	v1.awaitNotice("/proc")
 	start(t, "serve", config{Release: "v2", Addr: v1.addr})
 	v1.retire()

@@ -11,12 +11,14 @@ import (
 
 // retire runs a whole retirement of the instance.
 func (inst *Instance) retire() error {
+	from := inst.State()
 	if err := inst.life.advance(StateRetiring); err != nil {
 		return err
 	}
 	ctx, stop := inst.deadline(inst.opts.DrainTimeout)
 	defer stop()
 	d := inst.departure()
+	d.dark = from == StateDark
 	if inst.opts.Plain {
 		d.verdict.doubt("closed and shut down, as Plain asks for")
 		inst.tellHandlers()
@@ -24,7 +26,7 @@ func (inst *Instance) retire() error {
 	}
 	err := d.leave(ctx)
 	if errors.Is(err, errTakenBack) {
-		return inst.resume()
+		return inst.resume(from)
 	}
 	d.verdict.Retired = !errors.Is(err, net.ErrClosed)
 	inst.tell() // also where nobody took over
@@ -157,8 +159,8 @@ func (inst *Instance) untell() {
 	}
 }
 
-// resume goes back to serving after a retirement was taken back.
-func (inst *Instance) resume() error {
+// resume goes back to what the instance did before a retirement that was taken back.
+func (inst *Instance) resume(to State) error {
 	inst.mu.Lock()
 	inst.asked, inst.undo, inst.left = make(chan struct{}), make(chan struct{}), time.Time{}
 	if inst.again {
@@ -166,7 +168,7 @@ func (inst *Instance) resume() error {
 	}
 	inst.again = false
 	inst.mu.Unlock()
-	if err := inst.life.advance(StateServing); err != nil {
+	if err := inst.life.advance(to); err != nil {
 		return err
 	}
 	return errTakenBack

@@ -5,15 +5,17 @@ import (
 	"slices"
 )
 
-// State is where an instance is in its life. It goes one way, but for a
-// retirement that is taken back while the listeners are still open:
+// State is where an instance is in its life. It goes one way, but for stepping out of the
+// rotation and in again, and for a retirement that is taken back while the listeners are
+// still open:
 //
-//	starting ──> serving <──> retiring ──> drained
-//	    └───────────────────────────────────^
+//	starting ──> dark <──> serving <──> retiring ──> drained
+//	    └─────────┴───────────┴──────────────────────^
 type State int
 
 const (
-	StateStarting State = iota // not in rotation yet, or dark beside a pinned instance
+	StateStarting State = iota // not in rotation yet
+	StateDark                  // ready, and not in rotation: see Options.Dark
 	StateServing               // in rotation: the kernel hands it connections
 	StateRetiring              // told to leave: see Phase
 	StateDrained               // holds nothing any more
@@ -25,9 +27,10 @@ var states = [...]struct {
 	name string
 	next []State
 }{
-	StateStarting: {"starting", []State{StateServing, StateDrained}},
-	StateServing:  {"serving", []State{StateRetiring, StateDrained}},
-	StateRetiring: {"retiring", []State{StateServing, StateDrained}},
+	StateStarting: {"starting", []State{StateDark, StateServing, StateDrained}},
+	StateDark:     {"dark", []State{StateServing, StateRetiring, StateDrained}},
+	StateServing:  {"serving", []State{StateDark, StateRetiring, StateDrained}},
+	StateRetiring: {"retiring", []State{StateDark, StateServing, StateDrained}},
 	StateDrained:  {"drained", nil},
 }
 

@@ -21,6 +21,8 @@ import (
 const (
 	// mostAnswered bounds what an endpoint can make us read as one answer, or one event.
 	mostAnswered = 1 << 20
+	// mostRefused bounds what it can say of why it does not.
+	mostRefused = 4 << 10
 	// mostAtOnce bounds how many are asked at a time.
 	mostAtOnce = 64
 	// quiet is how long an instance that is followed may say nothing. It says how it is each
@@ -106,6 +108,23 @@ func TakeBack(ctx context.Context, instance string) (Status, error) {
 	return call(ctx, instance, http.MethodPost, "take-back")
 }
 
+// Pin tells a dark instance to be in the rotation.
+func Pin(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "pin")
+}
+
+// Unpin tells an instance to be out of the rotation, and not to retire. It returns an error
+// where nobody takes over.
+func Unpin(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "unpin")
+}
+
+// Knock has an instance make new connections to each of its ports until one has come to it:
+// then the status counts it as accepted. It returns an error where none comes.
+func Knock(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "knock")
+}
+
 // Follow calls f with the status of an instance, and then with each event, until the
 // instance has ended, f returns an error, or ctx ends.
 func Follow(ctx context.Context, instance string, f func(Event) error) error {
@@ -189,6 +208,9 @@ func ask(ctx context.Context, c net.Conn, who peer, method, path string) (s Stat
 		defer resp.Body.Close()
 		err = json.NewDecoder(io.LimitReader(resp.Body, mostAnswered)).Decode(&s)
 	}
+	if refused := new(refusal); errors.As(err, &refused) {
+		return Status{PID: who.pid, UID: who.uid}, err
+	}
 	if err != nil {
 		return Status{PID: who.pid, UID: who.uid}, fmt.Errorf("process %d does not answer as an instance does: %w", who.pid, err)
 	}
@@ -214,9 +236,27 @@ func request(ctx context.Context, c net.Conn, method, path string) (*http.Respon
 	if err != nil {
 		return nil, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		return nil, fmt.Errorf("it answered %s", resp.Status)
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return resp, nil
+	case http.StatusConflict:
+		err = readRefusal(resp.Body)
+	default:
+		err = fmt.Errorf("it answered %s", resp.Status)
 	}
-	return resp, nil
+	resp.Body.Close()
+	return nil, err
+}
+
+// refusal is what an instance says that will not do what it was told to.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return r.why }
+
+func readRefusal(r io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(r, mostRefused))
+	if err != nil {
+		return err
+	}
+	return &refusal{printable(strings.TrimSpace(string(text)))}
 }

@@ -63,6 +63,9 @@ type Instance interface {
 	Status() Status
 	Retire()
 	TakeBack()
+	Pin() error
+	Unpin() error
+	Knock() error
 }
 
 // ErrUnsupported means that this system has no abstract sockets, or no SO_PEERCRED.

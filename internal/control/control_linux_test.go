@@ -29,11 +29,16 @@ import (
 type stub struct {
 	status            Status
 	retired, tookBack atomic.Int32
+	pinned            atomic.Int32
+	refuses           error
 }
 
 func (s *stub) Status() Status { return s.status }
 func (s *stub) Retire()        { s.retired.Add(1) }
 func (s *stub) TakeBack()      { s.tookBack.Add(1) }
+func (s *stub) Pin() error     { s.pinned.Add(1); return s.refuses }
+func (s *stub) Unpin() error   { s.pinned.Add(-1); return s.refuses }
+func (s *stub) Knock() error   { return s.refuses }
 
 func open(t *testing.T, inst Instance) *Endpoint {
 	t.Helper()
@@ -89,6 +94,23 @@ func TestAnInstanceIsFoundAskedAndTold(t *testing.T) {
 	}
 	if _, err := Ask(t.Context(), e.name); err == nil {
 		t.Error("it answers after its end")
+	}
+}
+
+func TestAnInstanceSaysWhyItDoesNotDoWhatItIsTold(t *testing.T) {
+	s := &stub{}
+	e := open(t, s)
+	for n, do := range map[int32]func(context.Context, string) (Status, error){1: Pin, 0: Unpin} {
+		s.pinned.Store(1 - n)
+		if got, err := do(t.Context(), e.name); err != nil || got.Instance != "" && got.Instance != e.name || s.pinned.Load() != n {
+			t.Errorf("%+v, %v, pinned %d, want %d", got, err, s.pinned.Load(), n)
+		}
+	}
+	s.refuses = errors.New("nobody takes over\x1b[2J")
+	for _, do := range []func(context.Context, string) (Status, error){Pin, Unpin, Knock} {
+		if _, err := do(t.Context(), e.name); err == nil || err.Error() != "nobody takes over\uFFFD[2J" {
+			t.Errorf("it says %q", err)
+		}
 	}
 }
 

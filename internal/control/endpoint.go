@@ -75,9 +75,25 @@ func (e *Endpoint) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /"+version+"/status", func(w http.ResponseWriter, _ *http.Request) { e.tellStatus(w) })
 	mux.HandleFunc("GET /"+version+"/events", e.tellEvents)
-	mux.HandleFunc("POST /"+version+"/retire", func(w http.ResponseWriter, _ *http.Request) { e.inst.Retire(); e.tellStatus(w) })
-	mux.HandleFunc("POST /"+version+"/take-back", func(w http.ResponseWriter, _ *http.Request) { e.inst.TakeBack(); e.tellStatus(w) })
+	for verb, do := range map[string]func() error{
+		"retire":    func() error { e.inst.Retire(); return nil },
+		"take-back": func() error { e.inst.TakeBack(); return nil },
+		"pin":       e.inst.Pin,
+		"unpin":     e.inst.Unpin,
+		"knock":     e.inst.Knock,
+	} {
+		mux.HandleFunc("POST /"+version+"/"+verb, func(w http.ResponseWriter, _ *http.Request) { e.obey(w, do) })
+	}
 	return mux
+}
+
+// obey does what a caller has asked for, or says why not.
+func (e *Endpoint) obey(w http.ResponseWriter, do func() error) {
+	if err := do(); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	e.tellStatus(w)
 }
 
 func (e *Endpoint) status() Status {
