@@ -33,6 +33,7 @@ type config struct {
 	SettleTimeout time.Duration
 	Spread        time.Duration
 	Retire        string
+	Dark          bool
 	AllowMismatch bool
 
 	AccessLog bool

@@ -47,6 +47,7 @@ func (c *config) flags() *pflag.FlagSet {
 		"time over which event streams and WebSockets are told to come again, each at a moment of its own")
 	fs.Var(newChoice(&c.Retire, retireGraceful, retirePlain), "retire",
 		"plain closes the listener at once, as everybody does, and loses requests: to compare")
+	fs.BoolVar(&c.Dark, "dark", false, "stay out of the rotation until \"server pin\"")
 	fs.BoolVar(&c.AllowMismatch, "allow-mismatch", false,
 		"listen beside a socket that would take our connections from us, or we its, instead of sharing")
 

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
 	"time"
 
 	"github.com/ba995850/overlap"
@@ -54,68 +52,33 @@ func newRetire() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d := &dismissal{out: cmd.OutOrStdout()}
+			o := &orders{out: cmd.OutOrStdout()}
 			switch {
 			case undo:
-				return d.each(cmd.Context(), meant, d.takeBack)
+				return o.each(cmd.Context(), meant, o.takeBack)
 			case noWait:
-				return d.each(cmd.Context(), meant, d.tell)
+				return o.each(cmd.Context(), meant, o.tell)
 			}
-			return d.each(cmd.Context(), meant, d.follow)
+			return o.each(cmd.Context(), meant, o.follow)
 		},
 	}
 	cmd.SetContext(context.Background())
-	cmd.Flags().IntSliceVar(&sel.pids, "pid", nil, "the instances with these process `ids`")
-	cmd.Flags().StringVar(&sel.allBut, "all-but", "", "all but those of this `release`")
+	sel.byPIDOrRest(cmd)
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the verdicts")
 	cmd.Flags().BoolVar(&undo, "undo", false, "take a retirement back")
 	return cmd
 }
 
-// dismissal tells instances to leave, or to stay after all.
-type dismissal struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (d *dismissal) say(f control.Found, format string, args ...any) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fmt.Fprintf(d.out, "%s: %s\n", nameOf(f), fmt.Sprintf(format, args...))
-}
-
-// each does something with all of them at once.
-func (d *dismissal) each(ctx context.Context, meant []control.Found, do func(context.Context, control.Found) error) error {
-	errs := make([]error, len(meant))
-	var all sync.WaitGroup
-	for i, f := range meant {
-		all.Go(func() {
-			if errs[i] = do(ctx, f); errs[i] != nil {
-				errs[i] = fmt.Errorf("%s: %w", nameOf(f), errs[i])
-			}
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
-func (d *dismissal) tell(ctx context.Context, f control.Found) error {
+func (o *orders) tell(ctx context.Context, f control.Found) error {
 	s, err := inTime(ctx, control.Retire, f)
 	if err == nil {
-		d.say(f, "told to leave; it is %s", s.State)
+		o.say(f, "told to leave; it is %s", s.State)
 	}
 	return err
 }
 
-// inTime gives an instance its time to answer.
-func inTime(ctx context.Context, what func(context.Context, string) (control.Status, error), f control.Found) (control.Status, error) {
-	ctx, stop := context.WithTimeout(ctx, askTimeout)
-	defer stop()
-	return what(ctx, f.Instance)
-}
-
 // takeBack waits until it is seen whether the instance stays.
-func (d *dismissal) takeBack(ctx context.Context, f control.Found) error {
+func (o *orders) takeBack(ctx context.Context, f control.Found) error {
 	s, err := inTime(ctx, control.TakeBack, f)
 	for err == nil && s.State == overlap.StateRetiring.String() && waiting(s.Phase) {
 		time.Sleep(20 * time.Millisecond)
@@ -125,7 +88,7 @@ func (d *dismissal) takeBack(ctx context.Context, f control.Found) error {
 	case err != nil:
 		return err
 	case s.State == overlap.StateServing.String():
-		d.say(f, "it stays")
+		o.say(f, "it stays")
 		return nil
 	}
 	return fmt.Errorf("too late, it is %s %s", s.State, s.Phase)
@@ -143,18 +106,18 @@ var (
 )
 
 // follow tells an instance to leave, and returns when it has.
-func (d *dismissal) follow(ctx context.Context, f control.Found) error {
+func (o *orders) follow(ctx context.Context, f control.Found) error {
 	told, left := false, false
 	var verdict *overlap.Verdict
 	err := control.Follow(ctx, f.Instance, func(e control.Event) error {
 		switch {
 		case !told: // what comes from now on is heard
 			told = true
-			return d.tell(ctx, f)
+			return o.tell(ctx, f)
 		case e.Phase != "":
-			d.say(f, "%s", e.Phase)
+			o.say(f, "%s", e.Phase)
 		case e.Notice != "":
-			d.say(f, "%s", e.Notice)
+			o.say(f, "%s", e.Notice)
 		case e.State == overlap.StateRetiring.String():
 			left = true
 		case e.State == overlap.StateServing.String() && left:
@@ -171,7 +134,7 @@ func (d *dismissal) follow(ctx context.Context, f control.Found) error {
 	case verdict == nil:
 		return errNoVerdict
 	}
-	d.say(f, "%s", describe(*verdict))
+	o.say(f, "%s", describe(*verdict))
 	if !verdict.Lossless {
 		return errNotLossless
 	}

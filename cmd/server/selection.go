@@ -9,6 +9,7 @@ import (
 
 	"github.com/ba995850/overlap"
 	"github.com/ba995850/overlap/internal/control"
+	"github.com/spf13/cobra"
 )
 
 // selection is which instances are meant.
@@ -16,6 +17,18 @@ type selection struct {
 	releases []string
 	pids     []int
 	allBut   string
+	ways     string // in which it can be said
+}
+
+func (sel *selection) byPID(cmd *cobra.Command) {
+	sel.ways = "by RELEASE or --pid"
+	cmd.Flags().IntSliceVar(&sel.pids, "pid", nil, "the instances with these process `ids`")
+}
+
+func (sel *selection) byPIDOrRest(cmd *cobra.Command) {
+	sel.byPID(cmd)
+	sel.ways = "by RELEASE, --pid or --all-but"
+	cmd.Flags().StringVar(&sel.allBut, "all-but", "", "all but those of this `release`")
 }
 
 func (sel selection) validate() error {
@@ -26,7 +39,7 @@ func (sel selection) validate() error {
 		}
 	}
 	if said != 1 {
-		return errors.New("say which instances, in one way: by RELEASE, --pid or --all-but")
+		return errors.New("say which instances, in one way: " + sel.ways)
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func (s *service) options() overlap.Options {
 		SettleTimeout: atLeastSome(s.cfg.SettleTimeout),
 		AllowMismatch: s.cfg.AllowMismatch,
 		Plain:         s.cfg.Retire == retirePlain,
+		Dark:          s.cfg.Dark,
 		OnState:       s.onState,
 		OnPhase:       s.onPhase,
 		OnNotice:      s.onNotice,
@@ -116,11 +117,11 @@ func (s *service) ready() bool { return s.inst.State() == overlap.StateServing }
 
 func (s *service) onState(from, to overlap.State) {
 	attrs := []any{slog.String("from", from.String()), slog.String("to", to.String())}
-	if to == overlap.StateServing {
+	if from == overlap.StateStarting && to != overlap.StateDrained || to == overlap.StateServing {
 		attrs = append(attrs, s.place()...)
 	}
 	s.log.Info("state", attrs...)
-	if from == overlap.StateStarting && to == overlap.StateServing {
+	if from == overlap.StateStarting && to != overlap.StateDrained {
 		s.secrets.watch(s.log)
 	}
 }

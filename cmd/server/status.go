@@ -20,7 +20,7 @@ const askTimeout = 2 * time.Second
 const statusHelp = `Show all instances in this network namespace that run as your user, of whatever
 program has overlap in it. root sees those of all users.
 
-  STATE     starting, serving, retiring (and its phase, and when it cuts), drained;
+  STATE     starting, dark, serving, retiring (and its phase, and when it cuts), drained;
             "no answer": the process is stopped, or hangs
   ROTATION  whether it is pinned, on each of its ports: only pinned instances get new
             connections
