@@ -77,6 +77,7 @@ var other = map[string]string{
 	"settle-timeout":  "9s",
 	"spread":          "3s",
 	"retire":          "plain",
+	"dark":            "true",
 	"allow-mismatch":  "true",
 	"access-log":      "false",
 	"log-format":      "text",

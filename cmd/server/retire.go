@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +78,7 @@ func (o *orders) tell(ctx context.Context, f control.Found) error {
 	return err
 }
 
-// takeBack waits until it is seen whether the instance stays.
+// takeBack tells an instance to stay, and waits until it is seen whether it does.
 func (o *orders) takeBack(ctx context.Context, f control.Found) error {
 	s, err := inTime(ctx, control.TakeBack, f)
 	for err == nil && s.State == overlap.StateRetiring.String() && waiting(s.Phase) {
@@ -87,11 +88,16 @@ func (o *orders) takeBack(ctx context.Context, f control.Found) error {
 	switch {
 	case err != nil:
 		return err
-	case s.State == overlap.StateServing.String():
+	case stays(s.State):
 		o.say(f, "it stays")
 		return nil
 	}
 	return fmt.Errorf("too late, it is %s %s", s.State, s.Phase)
+}
+
+// stays says whether an instance in this state does not leave.
+func stays(state string) bool {
+	return state == overlap.StateServing.String() || state == overlap.StateDark.String()
 }
 
 // waiting says whether an instance in this phase still listens.
@@ -107,38 +113,47 @@ var (
 
 // follow tells an instance to leave, and returns when it has.
 func (o *orders) follow(ctx context.Context, f control.Found) error {
-	told, left := false, false
-	var verdict *overlap.Verdict
-	err := control.Follow(ctx, f.Instance, func(e control.Event) error {
-		switch {
-		case !told: // what comes from now on is heard
-			told = true
-			return o.tell(ctx, f)
-		case e.Phase != "":
-			o.say(f, "%s", e.Phase)
-		case e.Notice != "":
-			o.say(f, "%s", e.Notice)
-		case e.State == overlap.StateRetiring.String():
-			left = true
-		case e.State == overlap.StateServing.String() && left:
-			return errStays
-		case e.Verdict != nil:
-			verdict = new(overlap.Verdict)
-			return json.Unmarshal(e.Verdict, verdict)
+	verdict, err := retire(ctx, f, func(e control.Event) {
+		if text := e.State + e.Phase + e.Notice; text != "" {
+			o.say(f, "%s", text)
 		}
-		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case verdict == nil:
-		return errNoVerdict
 	}
-	o.say(f, "%s", describe(*verdict))
+	o.say(f, "%s", describe(verdict))
 	if !verdict.Lossless {
 		return errNotLossless
 	}
 	return nil
+}
+
+// retire tells an instance to leave, calls hear with what happens from then on, and returns
+// its verdict when it has ended. When ctx has ended it is not told any more.
+func retire(ctx context.Context, f control.Found, hear func(control.Event)) (verdict overlap.Verdict, err error) {
+	told, left := false, false
+	err = errNoVerdict
+	broken := control.Follow(context.WithoutCancel(ctx), f.Instance, func(e control.Event) error {
+		switch {
+		case !told: // what comes from now on is heard
+			if ctx.Err() != nil {
+				return errInterrupted
+			}
+			told = true
+			_, err := inTime(context.WithoutCancel(ctx), control.Retire, f)
+			return err
+		case e.State == overlap.StateRetiring.String():
+			left = true
+		case stays(e.State) && left:
+			return errStays
+		case e.Verdict != nil:
+			err = json.Unmarshal(e.Verdict, &verdict)
+			return err
+		}
+		hear(e)
+		return nil
+	})
+	return verdict, cmp.Or(broken, err)
 }
 
 // describe is a verdict on one line.

@@ -18,7 +18,7 @@ func TestRetireFollowsAnInstanceToItsVerdict(t *testing.T) {
 	if got := call(nil, "retire", "retire-v1"); got.code != 0 {
 		t.Errorf("exit code %d: %s", got.code, got.stderr)
 	} else {
-		contains(t, got.stdout, "retire-v1 (pid", "told to leave", "steer", "flush", "lossless; 0 requests answered")
+		contains(t, got.stdout, "retire-v1 (pid", "retiring", "steer", "flush", "lossless; 0 requests answered")
 	}
 	if code := v1.exit(t); code != 0 {
 		t.Errorf("v1 left with exit code %d", code)

@@ -42,7 +42,7 @@ func newRoot(env env) *cobra.Command {
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newServe(env), newStatus(), newRetire(), newPin(), newUnpin(), newProbe(), newTicketKeys(), newVersion())
+	root.AddCommand(newServe(env), newStatus(), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newTicketKeys(), newVersion())
 	return root
 }
 

@@ -17,6 +17,9 @@ import (
 // updateEnv makes the scripts write what they saw into their golden files.
 const updateEnv = "OVERLAP_UPDATE"
 
+// /proc/self/net is that of the main thread, so no script may run on it and give it another.
+func init() { runtime.LockOSThread() }
+
 // The verbs as a user types them: each script of testdata/script has real processes, and a
 // network of its own, so that nobody else's instances are in it.
 func TestScripts(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ba995850/overlap"
@@ -74,7 +75,8 @@ func sessionOf(pid int) (int, error) {
 // end with exit code 0 before.
 func (s *sibling) awaitServing(ctx context.Context, meant func(control.Found) bool, mayEnd bool) (is control.Found, err error) {
 	for ended := s.ended; ; {
-		if is, err = findOne(ctx, meant); err != nil {
+		// Not in ctx: how far it was when that ended is what is to be said.
+		if is, err = findOne(context.WithoutCancel(ctx), meant); err != nil {
 			return is, err
 		}
 		if is.Err == nil && is.State == overlap.StateServing.String() {
@@ -125,7 +127,7 @@ func notReady(f control.Found) string {
 
 // stop ends a sibling that is not wanted, and what it has started.
 func (s *sibling) stop() error {
-	if err := s.terminate(); err != nil {
+	if err := s.terminate(); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
 	ctx, stop := context.WithTimeout(context.Background(), killAfter)

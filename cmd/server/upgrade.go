@@ -1,0 +1,361 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+	"unicode"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+	"github.com/spf13/cobra"
+)
+
+const upgradeHelp = `Start a new release beside the running one, and when it serves, retire the running one:
+the whole upgrade, in one command that says whether anything was lost.
+
+  1. See who is there to be replaced.
+  2. Start the command. It outlives this one: it has a session of its own, and its output
+     goes to a file (--log).
+  3. Wait until its instance serves, and new connections have come to it on each port.
+  4. With --soak, see that it goes on doing so for a while.
+  5. Retire the old ones: those that share a port with it, or those of --from.
+  6. Print the verdict.
+
+If anything is wrong before 5, the new release is stopped, the old one has not been
+touched, and the exit code is 1. Ctrl-C does the same, and during 5 it takes back what can
+be taken back: an instance that still listens stays. The exit code is 0 only if nothing was
+lost.
+
+The command may be a script around the server, as long as that runs in the foreground. If
+it only has somebody else start it (systemctl, docker), name the new release by --release.`
+
+const upgradeExample = `  server upgrade -- ./server-v2 serve --addr :8080 --release v2
+  server upgrade --soak 30s --log v2.log -- ./server-v2 serve --addr :8080 --release v2
+  server upgrade --release v2 -- systemctl start overlap@v2`
+
+// upgrade is one call of the verb.
+type upgrade struct {
+	command []string
+	release string   // of the new one, where its command does not run it
+	from    []string // the releases to retire; none: all that share a port with the new one
+	log     string
+	ready   time.Duration
+	soak    time.Duration
+	asJSON  bool
+
+	out      io.Writer
+	progress *progress
+	began    time.Time
+	before   []control.Found // who was there
+	sibling  *sibling
+	output   *os.File // of the sibling
+	fresh    control.Found
+}
+
+func newUpgrade() *cobra.Command {
+	u := &upgrade{}
+	cmd := &cobra.Command{
+		Use:     "upgrade [flags] -- COMMAND [ARG]...",
+		Short:   "Start a new release, retire the running one, and say whether anything was lost",
+		Long:    upgradeHelp,
+		Example: upgradeExample,
+		Args:    aCommand,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u.command, u.out, u.progress = args, cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			return u.run(ctx)
+		},
+	}
+	cmd.SetContext(context.Background())
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&u.release, "release", "", "the `name` of the new release, if its command only has it started elsewhere")
+	flags.StringArrayVar(&u.from, "from", nil, "retire this `release`, and no other; can be repeated")
+	flags.StringVar(&u.log, "log", "", "append the output of the new release to this `file`; else it is a new one, which is named")
+	flags.DurationVar(&u.ready, "ready-timeout", time.Minute, "how long the new release may take until it is ready")
+	flags.DurationVar(&u.soak, "soak", 0, "how long it has to serve before the old one is told to leave")
+	flags.BoolVar(&u.asJSON, "json", false, "the verdict as one JSON object")
+	return cmd
+}
+
+func aCommand(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("say what to start, behind --; see %s --help", cmd.CommandPath())}
+}
+
+// run upgrades. ctx ends when somebody interrupts it.
+func (u *upgrade) run(ctx context.Context) error {
+	u.began = time.Now()
+	defer u.progress.end()
+	if err := u.check(ctx); err != nil {
+		return err
+	}
+	if err := u.start(); err != nil {
+		return err
+	}
+	defer u.output.Close()
+	old, err := u.replace(ctx)
+	if err != nil {
+		return u.backOut(err)
+	}
+	return u.retire(ctx, old)
+}
+
+var errNobody = errors.New("there is nobody to replace: start the first release with its own command")
+
+// check sees who is there to be replaced, before anything is started.
+func (u *upgrade) check(ctx context.Context) (err error) {
+	if _, err := exec.LookPath(u.command[0]); err != nil {
+		return err
+	}
+	if u.before, err = control.Find(ctx, askTimeout); err != nil {
+		return err
+	}
+	candidates := u.before
+	if len(u.from) > 0 {
+		if candidates, err = (selection{releases: u.from}).pick(u.before); err != nil {
+			return fmt.Errorf("%w: %s", err, present(u.before))
+		}
+	}
+	if !slices.ContainsFunc(candidates, isReady) {
+		return fmt.Errorf("%w: %s", errNobody, present(u.before))
+	}
+	return nil
+}
+
+// isReady says whether an instance can be replaced.
+func isReady(f control.Found) bool { return f.Err == nil && stays(f.State) }
+
+// start starts the command.
+func (u *upgrade) start() (err error) {
+	if u.output, err = u.openLog(); err != nil {
+		return err
+	}
+	cmd := exec.Command(u.command[0], u.command[1:]...)
+	cmd.Stdout, cmd.Stderr = u.output, u.output
+	if u.sibling, err = startSibling(cmd); err != nil {
+		return errors.Join(err, u.output.Close())
+	}
+	u.progress.say("started %s (pid %d), its output goes to %s", u.command[0], u.sibling.process.Pid, u.output.Name())
+	return nil
+}
+
+// openLog opens the file for the output of the new release, at its end.
+func (u *upgrade) openLog() (*os.File, error) {
+	name := u.log
+	if name == "" {
+		dir, err := stateDir()
+		if err != nil {
+			return nil, fmt.Errorf("choose a log file: %w; name one by --log", err)
+		}
+		name = filepath.Join(dir, filepath.Base(u.command[0])+"-"+u.began.Format("20060102T150405.000")+".log")
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the log: %w", err)
+	}
+	return file, nil
+}
+
+// stateDir is where programs keep what is to outlive them; XDG Base Directory Specification.
+func stateDir() (string, error) {
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	dir = filepath.Join(dir, "overlap")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// replace waits until the new instance is ready to replace others, and returns them.
+func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
+	ready, stop := context.WithTimeout(ctx, u.ready)
+	defer stop()
+	u.progress.show("waiting until the new release serves")
+	var err error
+	if u.fresh, err = u.sibling.awaitServing(ready, u.isNew, u.release != ""); err != nil {
+		return nil, interrupted(ctx, err)
+	}
+	old, err := u.old()
+	if err != nil {
+		return nil, err
+	}
+	if err := u.knock(ready); err != nil {
+		return nil, interrupted(ctx, err)
+	}
+	u.progress.say("%s serves on %s, after %v", nameOf(u.fresh), u.fresh.Addr, time.Since(u.began).Round(time.Millisecond))
+	return old, interrupted(ctx, u.watch(ctx))
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// interrupted tells an interruption from another error.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// isNew says whether an instance is the one that the command has started.
+func (u *upgrade) isNew(f control.Found) bool {
+	if slices.ContainsFunc(u.before, func(b control.Found) bool { return b.Instance == f.Instance }) {
+		return false
+	}
+	if u.release != "" {
+		return f.Err == nil && f.Release == u.release
+	}
+	return u.sibling.owns(f)
+}
+
+// old returns the instances that the new one replaces: each of their ports has to be its
+// port, too.
+func (u *upgrade) old() (old []control.Found, err error) {
+	for _, f := range u.before {
+		if isReady(f) && (len(u.from) == 0 && share(f, u.fresh) || slices.Contains(u.from, f.Release)) {
+			old = append(old, f)
+		}
+	}
+	if len(old) == 0 {
+		return nil, fmt.Errorf("%s listens on %s, where nobody else does: %s", nameOf(u.fresh), u.fresh.Addr, present(u.before))
+	}
+	for _, f := range old {
+		for _, p := range f.Ports {
+			if !slices.ContainsFunc(u.fresh.Ports, func(q control.Port) bool { return p.Addr == q.Addr }) {
+				return nil, fmt.Errorf("%s does not listen on %s, where %s does: give it the same addresses", nameOf(u.fresh), p.Addr, nameOf(f))
+			}
+		}
+	}
+	return old, nil
+}
+
+// knock has the new instance see for itself that new connections come to it.
+func (u *upgrade) knock(ctx context.Context) error {
+	s, err := control.Knock(ctx, u.fresh.Instance)
+	if err != nil {
+		return fmt.Errorf("%s: %w", nameOf(u.fresh), err)
+	}
+	for _, p := range s.Ports {
+		if p.Accepted == 0 && s.Tier == (overlap.Tier{Lossless: true}).String() {
+			return fmt.Errorf("%s has accepted no connection on %s", nameOf(u.fresh), p.Addr)
+		}
+	}
+	return nil
+}
+
+// watch sees that the new instance goes on serving.
+func (u *upgrade) watch(ctx context.Context) error {
+	ended := u.sibling.ended
+	if u.release != "" {
+		ended = nil
+	}
+	if u.soak > 0 {
+		u.progress.show("%s soaks for %v", nameOf(u.fresh), u.soak)
+	}
+	for until := time.Now().Add(u.soak); time.Now().Before(until); {
+		u.progress.tick("%s soaks, %v to go", nameOf(u.fresh), time.Until(until).Round(time.Second))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return u.sibling.failure("while it soaked")
+		case <-time.After(min(soakEvery, time.Until(until))):
+		}
+		s, err := inTime(ctx, control.Ask, u.fresh)
+		if err == nil && s.State != overlap.StateServing.String() {
+			err = fmt.Errorf("it is %s", s.State)
+		}
+		if err != nil {
+			return fmt.Errorf("%s does not serve on: %w", nameOf(u.fresh), err)
+		}
+	}
+	return nil
+}
+
+// soakEvery is how often we look at an instance that soaks.
+const soakEvery = 500 * time.Millisecond
+
+// backOut stops the new release, because of err.
+func (u *upgrade) backOut(err error) error {
+	u.progress.say("stopping the new release")
+	errs := []error{fmt.Errorf("%w; the old release serves on", err), u.dismissNew(), u.sibling.stop()}
+	if tail := lastLines(u.output.Name()); tail != "" {
+		errs = append(errs, fmt.Errorf("the last lines of the new release, from %s:\n%s", u.output.Name(), tail))
+	}
+	return errors.Join(errs...)
+}
+
+// dismissNew lets a new release that serves answer what it has begun. One that does not yet
+// is only told, for it may never: where it is a process of ours, stop ends it.
+func (u *upgrade) dismissNew() (err error) {
+	switch {
+	case isReady(u.fresh) && u.fresh.Instance != "":
+		_, err = retire(context.Background(), u.fresh, u.hear(u.fresh))
+	case u.fresh.Instance != "":
+		_, err = inTime(context.Background(), control.Retire, u.fresh)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", nameOf(u.fresh), err)
+	}
+	return err
+}
+
+// hear shows what an instance that leaves does.
+func (u *upgrade) hear(f control.Found) func(control.Event) {
+	return func(e control.Event) {
+		switch {
+		case e.Notice != "":
+			u.progress.say("%s: %s", nameOf(f), e.Notice)
+		case e.Phase != "":
+			u.progress.show("%s: %s", nameOf(f), e.Phase)
+		case e.Status != nil:
+			u.progress.tick("%s: %s, %d busy, %d idle", nameOf(f), stateOf(*e.Status, time.Now()),
+				e.Status.Connections.Active+e.Status.Connections.Hijacked, e.Status.Connections.Idle)
+		}
+	}
+}
+
+// lastLines is the end of a file, as a terminal may see it.
+func lastLines(name string) string {
+	const most = 4 << 10
+	file, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Size() > most {
+		_, _ = file.Seek(-most, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(io.LimitReader(file, most))
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines = lines[max(0, len(lines)-10):]
+	for i, line := range lines {
+		lines[i] = strings.Map(harmless, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// harmless keeps what would do something to a terminal away from it.
+func harmless(r rune) rune {
+	if unicode.IsPrint(r) || r == '\t' {
+		return r
+	}
+	return unicode.ReplacementChar
+}

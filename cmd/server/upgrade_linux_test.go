@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/internal/control"
+)
+
+// An upgrade that is interrupted. What it does otherwise is in testdata/script/upgrade*.
+//
+// Broken on purpose, and seen red: nothing is taken back; the new release is stopped though
+// one of the old has left; the new one is killed with requests to answer; the old ones are
+// not looked for ports that the new one has not; the last lines are not shown.
+
+// actor is an instance that does as the test says.
+type actor struct {
+	endpoint *control.Endpoint
+	leave    func(*actor) // what it does when it is told to retire
+
+	mu     sync.Mutex
+	status control.Status
+}
+
+// play opens the endpoint of an actor.
+func play(t *testing.T, release string, leave func(*actor)) *actor {
+	t.Helper()
+	a := &actor{leave: leave, status: control.Status{
+		Release: release, PID: os.Getpid(), State: "serving", Tier: "lossless", Ports: []control.Port{{Addr: "192.0.2.1:80", Accepted: 1}},
+	}}
+	var err error
+	a.endpoint, err = control.Open(a)
+	must(t, err)
+	t.Cleanup(func() { a.endpoint.Close() })
+	return a
+}
+
+func (a *actor) Status() control.Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status
+}
+
+func (a *actor) is(state overlap.State) {
+	a.mu.Lock()
+	a.status.State = state.String()
+	a.mu.Unlock()
+	a.endpoint.Tell(control.Event{State: state.String()})
+}
+
+func (a *actor) Retire() {
+	a.is(overlap.StateRetiring)
+	a.leave(a)
+}
+
+func (a *actor) TakeBack()    { a.is(overlap.StateServing) }
+func (a *actor) Pin() error   { return nil }
+func (a *actor) Unpin() error { return nil }
+func (a *actor) Knock() error { return nil }
+
+// stay waits for a successor, for ever.
+func stay(*actor) {}
+
+// goAway leaves at once.
+func goAway(a *actor) {
+	text, _ := json.Marshal(overlap.Verdict{Lossless: true, Requests: 7})
+	a.endpoint.Tell(control.Event{Verdict: text})
+	a.is(overlap.StateDrained)
+	go a.endpoint.Close()
+}
+
+// found is how it is found.
+func (a *actor) found(t *testing.T) control.Found {
+	t.Helper()
+	f, err := findOne(t.Context(), func(f control.Found) bool { return f.Release == a.Status().Release })
+	must(t, err)
+	return f
+}
+
+// upgrading is an upgrade that has come to the retirement of the old ones.
+func upgrading(t *testing.T, fresh *actor) (*upgrade, *bytes.Buffer) {
+	t.Helper()
+	var told bytes.Buffer
+	u := &upgrade{out: &told, progress: newProgress(&told), began: time.Now(), fresh: fresh.found(t), sibling: sib(t, "exec sleep 60")}
+	var err error
+	u.output, err = os.Create(filepath.Join(t.TempDir(), "log"))
+	must(t, err)
+	t.Cleanup(func() { u.output.Close() })
+	return u, &told
+}
+
+func TestAnInterruptedUpgradeTakesBackWhatItCan(t *testing.T) {
+	old, fresh := play(t, "taken back", stay), play(t, "in vain", goAway)
+	u, told := upgrading(t, fresh)
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		for old.Status().State != "retiring" {
+			time.Sleep(time.Millisecond)
+		}
+		interrupt()
+	}()
+	err := u.retire(ctx, []control.Found{old.found(t)})
+	if !errors.Is(err, errStays) || old.Status().State != "serving" {
+		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
+	}
+	if s := fresh.Status().State; s != "drained" || !isClosed(u.sibling.ended) {
+		t.Errorf("the new one is %s, its process ended %v: %s", s, isClosed(u.sibling.ended), told)
+	}
+}
+
+func TestAnUpgradeThatIsInterruptedTooLateGoesOn(t *testing.T) {
+	old, gone, fresh := play(t, "stays after all", stay), play(t, "gone", goAway), play(t, "needed", goAway)
+	u, told := upgrading(t, fresh)
+	ctx, interrupt := context.WithCancel(t.Context())
+	both := []control.Found{old.found(t), gone.found(t)}
+	go func() {
+		for old.Status().State != "retiring" || gone.Status().State != "drained" {
+			time.Sleep(time.Millisecond)
+		}
+		interrupt()
+	}()
+	err := u.retire(ctx, both)
+	if !errors.Is(err, errStays) || strings.Contains(err.Error(), "serves on") {
+		t.Errorf("%v: %s", err, told)
+	}
+	if s := fresh.Status().State; s != "serving" || isClosed(u.sibling.ended) {
+		t.Errorf("the new one is %s, though one of the old has left: %s", s, told)
+	}
+	contains(t, told.String(), "taken back", "gone", "NOT LOSSLESS", "no verdict")
+}
+
+func TestAnUpgradeThatIsInterruptedBeforeItTellsAnybodyTellsNobody(t *testing.T) {
+	old, fresh := play(t, "never told", stay), play(t, "early", goAway)
+	u, told := upgrading(t, fresh)
+	ctx, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	err := u.retire(ctx, []control.Found{old.found(t)})
+	if !errors.Is(err, errInterrupted) || !strings.Contains(err.Error(), "serves on") || old.Status().State != "serving" {
+		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
+	}
+}
+
+func TestAReleaseThatListensOnLessReplacesNobody(t *testing.T) {
+	one, two := control.Port{Addr: "192.0.2.1:80"}, control.Port{Addr: "192.0.2.1:443"}
+	old := control.Found{Status: control.Status{Release: "v1", State: "serving", Ports: []control.Port{one, two}}}
+	u := &upgrade{before: []control.Found{old}, fresh: control.Found{Status: control.Status{Release: "v2", Ports: []control.Port{one}}}}
+	if got, err := u.old(); err == nil || !strings.Contains(err.Error(), "v2 (pid 0) does not listen on 192.0.2.1:443, where v1 (pid 0) does") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	u.fresh.Ports = old.Ports
+	if got, err := u.old(); err != nil || len(got) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestTheLastLinesAreFewAndHarmless(t *testing.T) {
+	name := write(t, "log", strings.Repeat("x\n", 9000)+"bell \x07 and \x1b[2J\nlast\n")
+	if got := lastLines(name); !strings.HasSuffix(got, "x\nbell \uFFFD and \uFFFD[2J\nlast") || strings.Count(got, "\n") != 9 {
+		t.Errorf("%q", got)
+	}
+	if got := lastLines(name + "none"); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAReleaseThatLeavesWhileItSoaksReplacesNobody(t *testing.T) {
+	fresh := play(t, "unsteady", stay)
+	u, _ := upgrading(t, fresh)
+	u.soak = time.Minute
+	fresh.is(overlap.StateRetiring)
+	if err := u.watch(t.Context()); err == nil || !strings.Contains(err.Error(), "does not serve on: it is retiring") {
+		t.Error(err)
+	}
+}
