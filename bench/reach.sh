@@ -2,7 +2,8 @@
 # The long runs behind the figures of the README: 100 upgrades in a row under each
 # kind of usual load, 20 over IPv6, as an ordinary user, with releases that pile up, 50 of
 # each scenario that is TLS, HTTP/2, slow, or behind a proxy. Each run prints its
-# accounting; one lost request ends it. About an hour on two cores.
+# accounting; one lost request ends it. And 100 upgrades by "server upgrade", whose counts
+# have to agree with the client's. About an hour on two cores.
 #
 #   bench/reach.sh                all of it
 #   bench/reach.sh usual          what has no name
@@ -34,6 +35,8 @@ usual() {
 		run --closed --upgrades 20 --rest 150ms
 		as=(env)
 	fi
+	OVERLAP_UPGRADES=100 go test -count 1 -v -run UpgradesByTheCommand ./cmd/server
+	go test -run xxx -bench UpgradeOfAnIdle -benchtime 20x ./cmd/server
 	go test -run xxx -bench IdleHandover -benchtime 50x .
 	go test -run xxx -bench Throughput -benchtime 40x ./cmd/server
 	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain

@@ -15,7 +15,7 @@ import (
 // sibling that has ended is waited for; stop leaves what the sibling has started.
 
 // sib starts a shell script as a sibling, in which $SERVER is the program.
-func sib(t *testing.T, script string) *sibling {
+func sib(t testing.TB, script string) *sibling {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
