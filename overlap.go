@@ -23,7 +23,7 @@ func ListenAndServe(addr string, handler http.Handler) error {
 			}
 		},
 		OnNotice:  func(text string) { slog.Warn(text) },
-		OnVerdict: func(v Verdict) { slog.Info("retired", slog.Any("verdict", v)) },
+		OnVerdict: func(v Verdict) { slog.Info("verdict", slog.Any("", v)) },
 	})
 	defer handleSignals(inst)()
 	return inst.Serve(&http.Server{Addr: addr, Handler: handler})

@@ -68,13 +68,13 @@ func (v *Verdict) judge() {
 		n    int64
 		what string
 	}{
-		{int64(v.Abandoned), "connections were still held by the kernel when the listener closed"},
-		{int64(v.Late), "requests crossed the close of an idle connection"},
-		{int64(v.Cut), "connections were busy when they were cut"},
-		{v.Unacknowledged, "bytes of responses were not acknowledged in time"},
+		{int64(v.Abandoned), "connections that the kernel still held when the listener closed"},
+		{int64(v.Late), "requests that crossed the close of an idle connection"},
+		{int64(v.Cut), "connections that were busy when they were cut"},
+		{v.Unacknowledged, "bytes of responses that were not acknowledged in time"},
 	} {
 		if l.n > 0 {
-			losses = append(losses, fmt.Sprintf("%d %s", l.n, l.what))
+			losses = append(losses, fmt.Sprintf("%s: %d", l.what, l.n))
 		}
 	}
 	losses = append(losses, v.doubts...)

@@ -48,7 +48,7 @@ func TestARetirementThatLosesIsAFailure(t *testing.T) {
 	if got.code != exitFailed {
 		t.Errorf("exit code %d", got.code)
 	}
-	contains(t, got.stdout, "not lossless: 1 connection", "1 cut", "had no successor")
+	contains(t, got.stdout, "not lossless: connections that were busy when they were cut: 1", "1 cut", "had no successor")
 	contains(t, got.stderr, "retire-cut (pid", "not lossless")
 }
 
