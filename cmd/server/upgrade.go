@@ -133,7 +133,20 @@ func (u *upgrade) check(ctx context.Context) (err error) {
 	if !slices.ContainsFunc(candidates, isReady) {
 		return fmt.Errorf("%w: %s", errNobody, present(u.before))
 	}
+	u.warn(candidates)
 	return nil
+}
+
+// warn says what is no reason to stop, and will not be lossless.
+func (u *upgrade) warn(candidates []control.Found) {
+	for _, f := range candidates {
+		switch {
+		case f.Err != nil:
+			u.progress.say("warning: %s is not asked to leave", nameOf(f))
+		case f.Why != "":
+			u.progress.say("warning: %s cannot leave without a loss: %s", nameOf(f), f.Why)
+		}
+	}
 }
 
 // isReady says whether an instance can be replaced.
