@@ -65,13 +65,19 @@ func (c *config) load(flags *pflag.FlagSet, path string, getenv func(string) str
 
 // fitDrain lets somebody shorten the whole without naming the parts.
 func (c *config) fitDrain() {
-	if c.origin["finish-timeout"] == "" {
-		c.FinishTimeout = min(c.FinishTimeout, c.DrainTimeout/2)
-	}
-	if c.origin["spread"] == "" {
-		c.Spread = min(c.Spread, c.DrainTimeout/4)
+	c.fit("finish-timeout", &c.FinishTimeout, c.DrainTimeout/2)
+	c.fit("spread", &c.Spread, c.DrainTimeout/4)
+}
+
+// fit shortens a part that nobody has named.
+func (c *config) fit(key string, part *time.Duration, most time.Duration) {
+	if c.origin[key] == "" && *part > most {
+		*part, c.origin[key] = most, fitted
 	}
 }
+
+// fitted is the origin of what was shortened.
+const fitted = "fitted to drain-timeout"
 
 func envName(key string) string {
 	return "OVERLAP_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))

@@ -43,6 +43,7 @@ func newRoot(env env) *cobra.Command {
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(newServe(env), newStatus(), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newTicketKeys(), newVersion())
+	root.AddCommand(newConfig(env))
 	return root
 }
 

@@ -81,6 +81,7 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"status", "--help"}, []string{"--json", "STATE", "ROTATION", "no answer", "jq -r"}},
 		{[]string{"retire", "--help"}, []string{"--pid", "--all-but", "--undo", "--no-wait", "SIGTERM", "exit code"}},
 		{[]string{"probe", "--help"}, []string{"--release", "--pid", "readinessProbe", "exit code"}},
+		{[]string{"config", "--help"}, []string{"--json", "--yaml", "fitted", "exit code 78", "OVERLAP_DRAIN_TIMEOUT"}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

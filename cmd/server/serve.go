@@ -36,9 +36,7 @@ func newServe(env env) *cobra.Command {
 			return serve(cfg, secrets, newLogger(env, cfg))
 		},
 	}
-	cmd.Flags().SortFlags = false
-	cmd.Flags().AddFlagSet(flags)
-	cmd.Flags().StringVar(&file, "config", "", "read keys from this `file`, .yaml or .toml (env OVERLAP_CONFIG)")
+	addConfigFlags(cmd, flags, &file)
 	return cmd
 }
 

@@ -106,5 +106,8 @@ func (c *config) from(key string) string {
 	if from := c.origin[key]; from != "" {
 		return from
 	}
-	return "default"
+	return unset
 }
+
+// unset is the origin of what nobody has set.
+const unset = "default"
