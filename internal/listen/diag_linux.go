@@ -2,6 +2,7 @@ package listen
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -11,8 +12,10 @@ import (
 type details map[uint64]detail
 
 type detail struct {
-	v6only bool
-	device uint32
+	v6only  bool
+	device  uint32
+	backlog int // how many connections may be queued
+	mptcp   bool
 }
 
 // of returns the details of a line. Where sock_diag could not be asked
@@ -25,6 +28,17 @@ func (d details) of(ln line, mine tuple) (v6only bool, device uint32) {
 	return mine.v6only && ln.local == mine.local, 0
 }
 
+var errNotTold = errors.New("sock_diag cannot be asked")
+
+// more is what only sock_diag knows of a socket.
+func (d details) more(inode uint64) (backlog Fact[int], mptcp Fact[bool]) {
+	known, ok := d[inode]
+	if !ok {
+		return Fact[int]{Err: errNotTold}, Fact[bool]{Err: errNotTold}
+	}
+	return Fact[int]{Value: known.backlog}, Fact[bool]{Value: known.mptcp}
+}
+
 // The layout of linux/inet_diag.h: inet_diag_req_v2, inet_diag_msg and the
 // inet_diag_sockid in both.
 const (
@@ -32,8 +46,12 @@ const (
 	diagSourcePort = 8 // in the request, in network order
 	diagMessageLen = 72
 	diagInterface  = 40 // in the message
+	diagWriteQueue = 60 // of a listener, the bound of its accept queue (tcp_diag_get_info)
 	diagInode      = 68
 	diagSKV6Only   = 11 // INET_DIAG_SKV6ONLY, an attribute of AF_INET6 listeners
+	diagULP        = 19 // INET_DIAG_ULP_INFO, in which 1 (INET_ULP_INFO_NAME) is the name
+	diagULPName    = 1
+	diagInfo       = 2 // INET_DIAG_INFO: the upper layer protocol comes along with that
 
 	tcpListen = 10 // TCP_LISTEN of net/tcp_states.h
 )
@@ -41,15 +59,7 @@ const (
 // bindDetails asks sock_diag for the listeners of a port. The map is empty where
 // it may not be asked.
 func bindDetails(v6 bool, port uint16) details {
-	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
-	if err != nil {
-		return nil
-	}
-	defer c.Close()
-	msgs, err := c.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
-		Data:   diagRequest(v6, port),
-	})
+	msgs, err := dumpListeners(v6, port)
 	if err != nil {
 		return nil
 	}
@@ -62,6 +72,18 @@ func bindDetails(v6 bool, port uint16) details {
 	return found
 }
 
+func dumpListeners(v6 bool, port uint16) ([]netlink.Message, error) {
+	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.SOCK_DIAG_BY_FAMILY, Flags: netlink.Request | netlink.Dump},
+		Data:   diagRequest(v6, port),
+	})
+}
+
 func diagRequest(v6 bool, port uint16) []byte {
 	req := make([]byte, diagRequestLen)
 	req[0] = unix.AF_INET
@@ -69,6 +91,7 @@ func diagRequest(v6 bool, port uint16) []byte {
 		req[0] = unix.AF_INET6
 	}
 	req[1] = unix.IPPROTO_TCP
+	req[2] = 1 << (diagInfo - 1)
 	binary.NativeEndian.PutUint32(req[4:], 1<<tcpListen)
 	binary.BigEndian.PutUint16(req[diagSourcePort:], port)
 	return req
@@ -80,14 +103,30 @@ func parseDiag(msg []byte) (inode uint64, d detail, ok bool) {
 	}
 	inode = uint64(binary.NativeEndian.Uint32(msg[diagInode:]))
 	d.device = binary.NativeEndian.Uint32(msg[diagInterface:])
+	d.backlog = int(binary.NativeEndian.Uint32(msg[diagWriteQueue:]))
 	attrs, err := netlink.NewAttributeDecoder(msg[diagMessageLen:])
 	if err != nil {
 		return 0, d, false
 	}
 	for attrs.Next() {
-		if attrs.Type() == diagSKV6Only {
+		switch attrs.Type() {
+		case diagSKV6Only:
 			d.v6only = attrs.Uint8() != 0
+		case diagULP:
+			attrs.Nested(func(ulp *netlink.AttributeDecoder) error {
+				d.mptcp = isMPTCP(ulp)
+				return nil
+			})
 		}
 	}
 	return inode, d, attrs.Err() == nil
+}
+
+// isMPTCP says whether a socket is one of MPTCP's, which the kernel names by its upper
+// layer protocol (mptcp_subflow_init).
+func isMPTCP(ulp *netlink.AttributeDecoder) (is bool) {
+	for ulp.Next() {
+		is = is || ulp.Type() == diagULPName && ulp.String() == "mptcp"
+	}
+	return is
 }

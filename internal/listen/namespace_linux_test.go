@@ -32,8 +32,16 @@ func again(t *testing.T) *exec.Cmd {
 // may do what takes root elsewhere. Such tests run at the same time as others.
 func inOwnNetwork(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if isChild(t) {
+	inOwn(t, syscall.CLONE_NEWNET, func(t *testing.T) {
 		bringUpLoopback(t)
+		f(t)
+	})
+}
+
+// inOwn runs f in a child process with namespaces of its own.
+func inOwn(t *testing.T, namespaces uintptr, f func(t *testing.T)) {
+	t.Helper()
+	if isChild(t) {
 		f(t)
 		return
 	}
@@ -42,20 +50,20 @@ func inOwnNetwork(t *testing.T, f func(t *testing.T)) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		Cloneflags:  syscall.CLONE_NEWUSER | namespaces,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 	}
 	if err := cmd.Start(); err != nil {
 		for _, refusal := range []error{syscall.EPERM, syscall.ENOSPC, syscall.EINVAL, syscall.ENOSYS} {
 			if errors.Is(err, refusal) {
-				t.Skipf("this host does not let us have a network of our own: %v", err)
+				t.Skipf("this host does not let us have namespaces of our own: %v", err)
 			}
 		}
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "--- PASS: "+t.Name()) {
-		t.Fatalf("in a network of its own: %v\n%s", err, out.Bytes())
+		t.Fatalf("in namespaces of its own: %v\n%s", err, out.Bytes())
 	}
 }
 

@@ -53,8 +53,13 @@ type neighbour struct {
 	tuple
 	uid       string
 	listening bool
-	held      bool   // by a process: what is in TIME_WAIT is not
-	holder    string // "pid 4211 (nginx)"
+	held      bool // by a process: what is in TIME_WAIT is not
+	holder    owner
+
+	inode   uint64
+	queued  int
+	backlog Fact[int]
+	mptcp   Fact[bool]
 }
 
 // openFirst opens the first socket of a listener. What else is on the port is
@@ -133,6 +138,10 @@ func (t tuple) neighbours(wanted func(line) bool) []neighbour {
 	for _, v6 := range []bool{false, true} {
 		found = append(found, t.neighboursIn(v6, wanted)...)
 	}
+	owners := ownersOf(found)
+	for i, n := range found {
+		found[i].holder = owners[n.inode]
+	}
 	return found
 }
 
@@ -145,11 +154,11 @@ func (t tuple) neighboursIn(v6 bool, wanted func(line) bool) (found []neighbour)
 	details := bindDetails(v6, t.local.Port())
 	tab.each(func(ln line) (more bool) {
 		if ln.local.Port() == t.local.Port() && wanted(ln) {
-			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening, held: ln.inode != 0}
+			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening, held: ln.inode != 0, inode: ln.inode, queued: ln.queued}
+			n.backlog, n.mptcp = details.more(ln.inode)
 			n.v6only, n.device = details.of(ln, t)
 			n.v6only = n.v6only && n.local.Addr().IsUnspecified()
 			if n.overlaps(t) {
-				n.holder = holder(ln.inode)
 				found = append(found, n)
 			}
 		}
@@ -196,30 +205,4 @@ func userName(uid string) string {
 		return uid + " (" + u.Username + ")"
 	}
 	return uid
-}
-
-// holder names the process that has a socket open, as far as we may see.
-func holder(inode uint64) string {
-	want := "socket:[" + strconv.FormatUint(inode, 10) + "]"
-	procs, _ := os.ReadDir("/proc")
-	for _, p := range procs {
-		if _, err := strconv.Atoi(p.Name()); err != nil {
-			continue
-		}
-		if dir := "/proc/" + p.Name(); holds(dir+"/fd", want) {
-			comm, _ := os.ReadFile(dir + "/comm")
-			return fmt.Sprintf("pid %s (%s)", p.Name(), strings.TrimSpace(string(comm)))
-		}
-	}
-	return "a process that cannot be seen from here"
-}
-
-func holds(dir, want string) bool {
-	fds, _ := os.ReadDir(dir)
-	for _, fd := range fds {
-		if link, _ := os.Readlink(dir + "/" + fd.Name()); link == want {
-			return true
-		}
-	}
-	return false
 }

@@ -67,7 +67,7 @@ func TestWithoutSockDiagASocketAtOurAddressIsTakenForOneLikeOurs(t *testing.T) {
 		{"known", details{7: {v6only: true, device: 3}}, line{local: wild, inode: 7}, tuple{local: wild}, detail{v6only: true, device: 3}},
 	} {
 		v6only, device := c.known.of(c.ln, c.mine)
-		if got := (detail{v6only, device}); got != c.want {
+		if got := (detail{v6only: v6only, device: device}); got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
