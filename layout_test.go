@@ -31,9 +31,10 @@ var homes = map[string][]string{
 	"github.com/rogpeppe/go-internal/testscript":  {"cmd/server/"}, // in tests
 	"github.com/HdrHistogram/hdrhistogram-go":      {"bench/"},
 	"github.com/ba995850/overlap":                  {"cmd/server/"},
-	"github.com/ba995850/overlap/internal/listen":  {""},
+	"github.com/ba995850/overlap/internal/listen":  {"", "internal/doctor/"},
 	"github.com/ba995850/overlap/internal/drain":   {""},
-	"github.com/ba995850/overlap/internal/control": {"", "cmd/server/"},
+	"github.com/ba995850/overlap/internal/control": {"", "cmd/server/", "internal/doctor/"},
+	"github.com/ba995850/overlap/internal/doctor":  {"cmd/server/doctor"},
 }
 
 // mayImport says whether a file may import a package. The home "" is the root

@@ -43,7 +43,7 @@ func newRoot(env env) *cobra.Command {
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(newServe(env), newStatus(), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newTicketKeys(), newVersion())
-	root.AddCommand(newConfig(env))
+	root.AddCommand(newDoctor(env), newConfig(env))
 	return root
 }
 

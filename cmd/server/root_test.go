@@ -82,6 +82,9 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"retire", "--help"}, []string{"--pid", "--all-but", "--undo", "--no-wait", "SIGTERM", "exit code"}},
 		{[]string{"probe", "--help"}, []string{"--release", "--pid", "readinessProbe", "exit code"}},
 		{[]string{"config", "--help"}, []string{"--json", "--yaml", "fitted", "exit code 78", "OVERLAP_DRAIN_TIMEOUT"}},
+		{[]string{"doctor", "--help"}, []string{
+			"--json", "--strict", "ExecStartPre=", "never listens", "steering", "tcp_migrate_req", "strangers", "localport", "78", "--addr",
+		}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
