@@ -43,7 +43,9 @@ func newRoot(env env) *cobra.Command {
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(newServe(env), newStatus(), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newTicketKeys(), newVersion())
-	root.AddCommand(newDoctor(env), newConfig(env))
+	root.AddCommand(newDoctor(env), newConfig(env), newCompletion(), newMan(env))
+	root.InitDefaultHelpCmd()
+	completeVerbs(root)
 	return root
 }
 

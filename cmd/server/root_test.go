@@ -85,6 +85,8 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"doctor", "--help"}, []string{
 			"--json", "--strict", "ExecStartPre=", "never listens", "steering", "tcp_migrate_req", "strangers", "localport", "78", "--addr",
 		}},
+		{[]string{"completion", "--help"}, []string{"bash-completion", "zsh", "fish", "powershell"}},
+		{[]string{"man", "--help"}, []string{"server man DIR", "man -l"}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
