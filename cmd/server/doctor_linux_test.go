@@ -155,6 +155,31 @@ func TestTheDoctorReadsTheLimitsOfTheHost(t *testing.T) {
 	})
 }
 
+// showCPUs runs the doctor where a file of sysfs says that these CPUs are online, as it
+// may in a container.
+func showCPUs(t *testing.T, list, addr string) diagnosis {
+	t.Helper()
+	file := write(t, "online", list+"\n")
+	show := func() error {
+		if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+			return err
+		}
+		return syscall.Mount(file, "/sys/devices/system/cpu/online", "", syscall.MS_BIND, "")
+	}
+	return read(t, fenced(t, show, func(*exec.Cmd) {}, "doctor", "--json", "--addr", addr))
+}
+
+func TestTheDoctorFindsCPUsThatNobodyIsPinnedTo(t *testing.T) {
+	inOwn(t, syscall.CLONE_NEWNET|syscall.CLONE_NEWNS, func(t *testing.T) {
+		_, addr := serving(t, "--addr", "127.0.0.1:8080", "--release", "v1")
+		examined(t, "--addr", addr).expect(t, addr+" cover", "ok", "")
+		more := showCPUs(t, "0-1023", addr)
+		more.expect(t, addr+" cover", "fault", "sockets for 1024 CPUs")
+		more.expect(t, "cpus", "ok", "")
+		showCPUs(t, "1023", addr).expect(t, "cpus", "fault", "does not list")
+	})
+}
+
 func TestTheDoctorSaysWhatItCannotSee(t *testing.T) {
 	inOwn(t, syscall.CLONE_NEWNET|syscall.CLONE_NEWNS, func(t *testing.T) {
 		must(t, syscall.Mount("none", "/proc", "tmpfs", 0, ""))

@@ -207,3 +207,11 @@ func TestVersionsOfKernels(t *testing.T) {
 		t.Error("it takes one for the other")
 	}
 }
+
+func TestCPUsAreListedAsTheKernelDoes(t *testing.T) {
+	for want, cpus := range map[string][]int{"": nil, "0": {0}, "0-2,5,7-8": {0, 1, 2, 5, 7, 8}} {
+		if got := list(cpus); got != want {
+			t.Errorf("%v is %q, want %q", cpus, got, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -134,10 +135,19 @@ func (s *sight) cpus() opinion {
 	return ok("%s are online", list(online.Value))
 }
 
+// list writes CPUs as the kernel does: "0-3,8".
 func list(cpus []int) string {
-	texts := make([]string, len(cpus))
-	for i, cpu := range cpus {
-		texts[i] = fmt.Sprint(cpu)
+	var texts []string
+	for i := 0; i < len(cpus); i++ {
+		first := cpus[i]
+		for i+1 < len(cpus) && cpus[i+1] == cpus[i]+1 {
+			i++
+		}
+		text := strconv.Itoa(first)
+		if cpus[i] != first {
+			text += "-" + strconv.Itoa(cpus[i])
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, ",")
 }
