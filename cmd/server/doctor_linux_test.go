@@ -123,7 +123,7 @@ func TestTheDoctorFindsWhoElseIsOnThePort(t *testing.T) {
 func TestTheDoctorFindsAnInstanceThatHangs(t *testing.T) {
 	inOwn(t, syscall.CLONE_NEWNET, func(t *testing.T) {
 		p, addr := serving(t, "--addr", "127.0.0.1:8080")
-		p.signal(t, syscall.SIGSTOP)
+		p.halt(t)
 		all := examined(t, "--addr", addr)
 		all.expect(t, addr+" rotation", "fault", fmt.Sprint(p.Process.Pid))
 		all.expect(t, addr+" strangers", "ok", "")

@@ -48,6 +48,16 @@ func row(t *testing.T, p *process) string {
 	return ""
 }
 
+// halt stops a process, and returns when each of its threads has stopped.
+func (p *process) halt(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	var is syscall.WaitStatus
+	if _, err := syscall.Wait4(p.Process.Pid, &is, syscall.WUNTRACED, nil); err != nil || !is.Stopped() {
+		t.Fatalf("it has not stopped: %v, %v", is, err)
+	}
+}
+
 func TestStatusShowsEachInstance(t *testing.T) {
 	t.Parallel()
 	v1 := start(t, "--addr", "127.0.0.1:0", "--release", "status-v1", "--linger-timeout", "100ms")
@@ -63,7 +73,7 @@ func TestStatusShowsEachInstance(t *testing.T) {
 		}
 	}
 	contains(t, row(t, v1), "status-v1", "serving in "+addr)
-	v1.signal(t, syscall.SIGSTOP)
+	v1.halt(t)
 	contains(t, row(t, v1), "no answer")
 	if text, _ := mine(t, v1)["error"].(string); !strings.Contains(text, "does not answer") {
 		t.Errorf("the error is %q", text)
