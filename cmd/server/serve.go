@@ -22,7 +22,7 @@ func newServe(env env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Serve HTTP until a signal says to leave, then leave without losing a request",
-		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), exitHelp()),
+		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), hangUpHelp, exitHelp()),
 		Example: chapters(takeover, underTLS),
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -33,7 +33,7 @@ func newServe(env env) *cobra.Command {
 			if err != nil {
 				return configError{err}
 			}
-			return serve(cfg, secrets, newLogger(env, cfg))
+			return serve(env, cfg, secrets, newLogger(env, cfg))
 		},
 	}
 	addConfigFlags(cmd, flags, &file)
@@ -49,10 +49,10 @@ type service struct {
 }
 
 // serve returns when the instance has retired.
-func serve(cfg config, secrets *secrets, log *slog.Logger) error {
+func serve(env env, cfg config, secrets *secrets, log *slog.Logger) error {
 	s := &service{cfg: cfg, secrets: secrets, log: log}
 	s.inst = overlap.New(s.options())
-	stop := handleSignals(s.inst, log)
+	stop := handleSignals(s.inst, log, newSuccession(env, cfg, s.inst, log))
 	defer stop()
 	defer secrets.unwatch()
 	return s.tell(s.inst.Serve(s.servers()...))

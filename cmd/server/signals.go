@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +17,7 @@ type instance interface {
 	State() overlap.State
 	Phase() overlap.Phase
 	Tier() overlap.Tier
+	Addrs() []net.Addr
 	Requests() int64
 }
 
@@ -23,6 +25,7 @@ type instance interface {
 type operator struct {
 	inst        instance
 	log         *slog.Logger
+	succession  *succession
 	interrupted bool
 }
 
@@ -37,7 +40,7 @@ func signalTable() []signalAct {
 	return []signalAct{
 		{syscall.SIGTERM, "TERM", "retire; a second one changes nothing, since orchestrators repeat it", (*operator).retire},
 		{syscall.SIGINT, "INT", "retire; a second one cuts what is left", (*operator).interrupt},
-		{syscall.SIGHUP, "HUP", "retire", (*operator).hangUp},
+		{syscall.SIGHUP, "HUP", "start the program again, and retire when that serves: see below", (*operator).hangUp},
 		{usr1, "USR1", "write one status line to the log", (*operator).status},
 		{usr2, "USR2", "cut what is left, now", (*operator).cut},
 		{syscall.SIGPIPE, "PIPE", "nothing: losing the reader of our log is no reason to lose requests", (*operator).ignore},
@@ -47,7 +50,7 @@ func signalTable() []signalAct {
 // handleSignals lets signals act on inst until stop is called. They do not get
 // their usual meaning back then: a TERM between the verdict and the end of the
 // process must not change the exit code.
-func handleSignals(inst instance, log *slog.Logger) (stop func()) {
+func handleSignals(inst instance, log *slog.Logger, next *succession) (stop func()) {
 	table := signalTable()
 	signals := make(chan os.Signal, 2*len(table)) // Notify does not wait for us
 	for _, s := range table {
@@ -56,11 +59,12 @@ func handleSignals(inst instance, log *slog.Logger) (stop func()) {
 	stopped, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		(&operator{inst: inst, log: log}).obey(signals, stopped)
+		(&operator{inst: inst, log: log, succession: next}).obey(signals, stopped)
 	}()
 	return func() {
 		close(stopped)
 		<-ended
+		next.end()
 	}
 }
 
@@ -84,20 +88,18 @@ func (o *operator) act(sig os.Signal) {
 	}
 }
 
-func (o *operator) retire() { o.inst.Retire() }
-
-func (o *operator) interrupt() {
-	if o.interrupted {
-		o.inst.Cut()
-		return
-	}
-	o.interrupted = true
+func (o *operator) retire() {
+	o.succession.giveUp()
 	o.inst.Retire()
 }
 
-func (o *operator) hangUp() {
-	o.log.Info("signal", slog.String("signal", "HUP"), slog.String("act", "retire"))
-	o.inst.Retire()
+func (o *operator) interrupt() {
+	if o.interrupted {
+		o.cut()
+		return
+	}
+	o.interrupted = true
+	o.retire()
 }
 
 func (o *operator) status() {
@@ -108,7 +110,10 @@ func (o *operator) status() {
 		slog.Int64("requests", o.inst.Requests()))
 }
 
-func (o *operator) cut() { o.inst.Cut() }
+func (o *operator) cut() {
+	o.succession.giveUp()
+	o.inst.Cut()
+}
 
 // ignore must not log either: a line to a closed pipe raises the next PIPE.
 func (o *operator) ignore() {}

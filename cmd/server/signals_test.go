@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -18,7 +19,13 @@ func (i *told) Cut()                 { i.acts = append(i.acts, "cut") }
 func (i *told) State() overlap.State { return overlap.StateRetiring }
 func (i *told) Phase() overlap.Phase { return overlap.PhaseLinger }
 func (i *told) Tier() overlap.Tier   { return overlap.Tier{Lossless: true} }
+func (i *told) Addrs() []net.Addr    { return nil }
 func (i *told) Requests() int64      { return 7 }
+
+// newOperator returns one of a supervised instance.
+func newOperator(inst *told, log *lines) *operator {
+	return &operator{inst: inst, log: log.logger(), succession: &succession{obstacle: "a supervisor"}}
+}
 
 // receive returns when all signals have been obeyed: the channel has no buffer,
 // and obey looks at stopped only between two of them.
@@ -50,14 +57,14 @@ func TestSignalsDoWhatTheTableSays(t *testing.T) {
 		{"INT retires", []os.Signal{intr}, []string{"retire"}},
 		{"a second INT cuts", []os.Signal{intr, intr}, []string{"retire", "cut"}},
 		{"INT after TERM does not cut yet", []os.Signal{term, intr}, []string{"retire", "retire"}},
-		{"HUP retires", []os.Signal{hup}, []string{"retire"}},
+		{"HUP does nothing where nobody can succeed us", []os.Signal{hup}, nil},
 		{"USR2 cuts", []os.Signal{term, usr2}, []string{"retire", "cut"}},
 		{"PIPE does nothing", []os.Signal{pipe}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			inst, log := &told{}, &lines{}
-			receive(&operator{inst: inst, log: log.logger()}, test.sigs...)
+			receive(newOperator(inst, log), test.sigs...)
 			if !slices.Equal(inst.acts, test.want) {
 				t.Errorf("did %v, want %v", inst.acts, test.want)
 			}
@@ -68,7 +75,7 @@ func TestSignalsDoWhatTheTableSays(t *testing.T) {
 func TestUSR1WritesOneStatusLine(t *testing.T) {
 	var log lines
 	inst := &told{}
-	receive(&operator{inst: inst, log: log.logger()}, usr1)
+	receive(newOperator(inst, &log), usr1)
 	line := log.only(t)
 	for key, want := range map[string]any{
 		"msg": "status", "state": "retiring", "phase": "linger", "tier": "lossless", "requests": 7.0,
@@ -84,8 +91,8 @@ func TestUSR1WritesOneStatusLine(t *testing.T) {
 
 func TestHUPIsLoggedAndPIPEIsNot(t *testing.T) {
 	var log lines
-	receive(&operator{inst: &told{}, log: log.logger()}, syscall.SIGHUP, syscall.SIGPIPE)
-	if line := log.only(t); line["signal"] != "HUP" {
+	receive(newOperator(&told{}, &log), syscall.SIGHUP, syscall.SIGPIPE)
+	if line := log.only(t); line["signal"] != "HUP" || line["level"] != "WARN" || line["why"] != "a supervisor" {
 		t.Errorf("logged %v", line)
 	}
 }
