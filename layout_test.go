@@ -28,7 +28,8 @@ var homes = map[string][]string{
 	"github.com/spf13/cobra":                       {"cmd/server/"},
 	"github.com/spf13/pflag":                       {"cmd/server/"},
 	"github.com/mattn/go-isatty":                   {"cmd/server/log.go"},
-	"github.com/rogpeppe/go-internal/testscript":   {"cmd/server/"},       // in tests
+	"github.com/rogpeppe/go-internal/testscript":   {"cmd/server/"}, // in tests
+	"github.com/coreos/go-systemd/v22/daemon":      {"cmd/server/notify.go"},
 	"github.com/creack/pty":                        {"cmd/server/hangup"}, // in tests
 	"github.com/HdrHistogram/hdrhistogram-go":      {"bench/"},
 	"github.com/ba995850/overlap":                  {"cmd/server/"},

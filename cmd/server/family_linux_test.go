@@ -85,7 +85,7 @@ func freeAddr(t *testing.T) string {
 // await reads the log up to a line with this message, in which key is value.
 func (f *family) await(t *testing.T, msg, key string, value any) map[string]any {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(15 * time.Second)
 	for {
 		select {
 		case line, ok := <-f.lines:

@@ -12,7 +12,11 @@ import (
 	"github.com/creack/pty"
 )
 
-// Broken on purpose, and seen red:
+// Broken on purpose, and seen red: the executable is started, not the name, or in the
+// directory that we are in; we retire at once; a second HUP starts another; who leaves does
+// not wait for the end of its successor; one that is late is left; the addresses are not
+// looked at; the supervisor is not seen; the terminal does not matter, or none is one that
+// has gone; nohup does not matter; one that retires is succeeded; there is no new session.
 
 func TestHUPStartsWhatIsInItsPlaceNow(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ func newServe(env env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Serve HTTP until a signal says to leave, then leave without losing a request",
-		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), hangUpHelp, exitHelp()),
+		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), hangUpHelp, notifyHelp, exitHelp()),
 		Example: chapters(takeover, underTLS),
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -46,12 +46,15 @@ type service struct {
 	secrets *secrets
 	log     *slog.Logger
 	inst    *overlap.Instance
+	notify  *notifier
 }
 
 // serve returns when the instance has retired.
 func serve(env env, cfg config, secrets *secrets, log *slog.Logger) error {
 	s := &service{cfg: cfg, secrets: secrets, log: log}
 	s.inst = overlap.New(s.options())
+	s.notify = newNotifier(env, log, (&mirror{inst: s.inst}).ask)
+	defer s.notify.stop()
 	stop := handleSignals(s.inst, log, newSuccession(env, cfg, s.inst, log))
 	defer stop()
 	defer secrets.unwatch()
@@ -119,6 +122,7 @@ func (s *service) onState(from, to overlap.State) {
 		attrs = append(attrs, s.place()...)
 	}
 	s.log.Info("state", attrs...)
+	s.notify.onState(from, to, s.cfg.Release+" on "+join(s.inst.Addrs()))
 	if from == overlap.StateStarting && to != overlap.StateDrained {
 		s.secrets.watch(s.log)
 	}
@@ -155,7 +159,10 @@ func (s *service) urls(addrs []net.Addr) string {
 	return strings.Join(texts, ",")
 }
 
-func (s *service) onPhase(p overlap.Phase) { s.log.Debug("phase", slog.String("phase", string(p))) }
+func (s *service) onPhase(p overlap.Phase) {
+	s.log.Debug("phase", slog.String("phase", string(p)))
+	s.notify.onPhase(p)
+}
 
 func (s *service) onNotice(text string) { s.log.Warn("notice", slog.String("text", text)) }
 
@@ -165,6 +172,7 @@ func (s *service) onVerdict(v overlap.Verdict) {
 		level = slog.LevelWarn
 	}
 	s.log.Log(context.Background(), level, "verdict", slog.Any("", v))
+	s.notify.onVerdict(v)
 }
 
 // tell logs why the instance could not serve. What was cut, the verdict has told.
