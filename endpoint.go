@@ -17,7 +17,7 @@ func (inst *Instance) openEndpoint() (close func()) {
 	if inst.opts.NoEndpoint {
 		return func() {}
 	}
-	e, err := control.Open(endpoint{inst})
+	e, err := control.Open(endpoint{inst}, inst.opts.Private)
 	if err != nil {
 		inst.life.notice("nobody can ask this instance for its status: %v", err)
 		return func() {}

@@ -3,6 +3,7 @@ package overlap
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"time"
 )
 
@@ -65,6 +66,11 @@ type Options struct {
 	// same user and root see what the instance does, and tell it to retire: as "server
 	// status" and "server retire" do, for every program that has overlap in it.
 	NoEndpoint bool
+
+	// Private answers at the control endpoint what the endpoint itself does not, to the
+	// same user and root only: metrics, pprof. Its paths must not begin with /v1/, and it
+	// has 5 s for an answer, or sets a deadline of its own (http.ResponseController).
+	Private http.Handler
 
 	// OnState is called after each change of state.
 	OnState func(from, to State)

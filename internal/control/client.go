@@ -23,6 +23,8 @@ const (
 	mostAnswered = 1 << 20
 	// mostRefused bounds what it can say of why it does not.
 	mostRefused = 4 << 10
+	// mostPrivate bounds what its private answers can make us read.
+	mostPrivate = 16 << 20
 	// mostAtOnce bounds how many are asked at a time.
 	mostAtOnce = 64
 	// quiet is how long an instance that is followed may say nothing. It says how it is each
@@ -45,18 +47,29 @@ type Found struct {
 // in which they were started. Each has timeout to answer. Those of other users are left
 // out, and for root there are none.
 func Find(ctx context.Context, timeout time.Duration) ([]Found, error) {
+	return FindEach(ctx, func(string) time.Duration { return timeout })
+}
+
+// FindEach is Find for who knows some of them: patience says how long the instance with
+// this name has to answer. One that has no time is not asked, and not found.
+func FindEach(ctx context.Context, patience func(instance string) time.Duration) ([]Found, error) {
 	all, err := names()
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeout(ctx, timeout)
-	defer stop()
 	found := make([]*Found, len(all))
+	began := time.Now()
 	var asking sync.WaitGroup
 	room := make(chan struct{}, mostAtOnce)
 	for i, name := range all {
+		timeout := patience(name)
+		if timeout <= 0 {
+			continue
+		}
 		room <- struct{}{}
 		asking.Go(func() {
+			ctx, stop := context.WithDeadline(ctx, began.Add(timeout))
+			defer stop()
 			found[i] = find(ctx, name)
 			<-room
 		})
@@ -123,6 +136,24 @@ func Unpin(ctx context.Context, instance string) (Status, error) {
 // then the status counts it as accepted. It returns an error where none comes.
 func Knock(ctx context.Context, instance string) (Status, error) {
 	return call(ctx, instance, http.MethodPost, "knock")
+}
+
+// Private sends r to what an instance answers beside the language of endpoints, see Open.
+// Of its URL the path and the query count. The caller closes the body of the answer, which
+// has an error where it is longer than anybody should have to read.
+func Private(instance string, r *http.Request) (*http.Response, error) {
+	c, who, err := dial(r.Context(), instance)
+	if err != nil {
+		return nil, fmt.Errorf("instance %s: %w", instance, err)
+	}
+	r.URL.Scheme, r.URL.Host = "http", "overlap"
+	resp, err := send(c, r)
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("process %d: %w", who.pid, err)
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, mostPrivate)
+	return resp, nil
 }
 
 // Follow calls f with the status of an instance, and then with each event, until the
@@ -222,17 +253,13 @@ func ask(ctx context.Context, c net.Conn, who peer, method, path string) (s Stat
 	return s, nil
 }
 
-// request sends a request on c. The caller closes the body of the answer.
+// request asks for a path on c. The caller closes the body of the answer.
 func request(ctx context.Context, c net.Conn, method, path string) (*http.Response, error) {
-	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
-	}}
 	r, err := http.NewRequestWithContext(ctx, method, "http://overlap/"+version+"/"+path, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(r)
+	resp, err := send(c, r)
 	if err != nil {
 		return nil, err
 	}
@@ -259,4 +286,13 @@ func readRefusal(r io.Reader) error {
 		return err
 	}
 	return &refusal{printable(strings.TrimSpace(string(text)))}
+}
+
+// send sends a request on c, which ends with the body of the answer.
+func send(c net.Conn, r *http.Request) (*http.Response, error) {
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return c, nil },
+	}}
+	return client.Do(r)
 }

@@ -7,6 +7,7 @@
 //   - what is said is not cleaned: TestWhatAnEndpointSaysDoesNothingToATerminal
 //   - Follow has no deadline: TestOneThatDoesNotAnswerIsFoundAndHoldsNobodyUp
 //   - Close closes at once: TestAFollowerHearsAllUntilTheEnd
+//   - private answers are not bounded, or asked before ours: TestWhatIsPrivateIsAnsweredBeside
 
 package control
 
@@ -17,8 +18,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -42,7 +45,7 @@ func (s *stub) Knock() error   { return s.refuses }
 
 func open(t *testing.T, inst Instance) *Endpoint {
 	t.Helper()
-	e, err := Open(inst)
+	e, err := Open(inst, nil)
 	must(t, err)
 	t.Cleanup(func() { e.Close() })
 	return e
@@ -261,7 +264,7 @@ func TestACallerOfAnotherUserGetsNothing(t *testing.T) {
 
 func TestAnEndpointOfAnotherUserIsNotAsked(t *testing.T) {
 	var theirs *Endpoint
-	as(t, 65534, func() { theirs, _ = Open(new(stub)) })
+	as(t, 65534, func() { theirs, _ = Open(new(stub), nil) })
 	if theirs == nil {
 		t.Fatal("it did not open")
 	}
@@ -311,5 +314,36 @@ func TestOneThatDoesNotAnswerIsFoundAndHoldsNobodyUp(t *testing.T) {
 	began := time.Now()
 	if err := Follow(t.Context(), name, func(Event) error { return nil }); err == nil || time.Since(began) > 2*quiet {
 		t.Errorf("followed it for %v: %v", time.Since(began), err)
+	}
+}
+
+func TestWhatIsPrivateIsAnsweredBeside(t *testing.T) {
+	e, err := Open(&stub{status: Status{Release: "v1"}}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s %s", r.Method, r.URL, r.Header.Get("Accept"), asked)
+		if len(asked) > len("body") {
+			w.Write(make([]byte, mostPrivate))
+		}
+	}))
+	must(t, err)
+	defer e.Close()
+	say := func(body string) (string, error) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/metrics?a=b", strings.NewReader(body))
+		must(t, err)
+		r.Header.Set("Accept", "all")
+		resp, err := Private(e.name, r)
+		must(t, err)
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		return string(text), err
+	}
+	if got, err := say("body"); err != nil || got != "POST /metrics?a=b all body" {
+		t.Errorf("it answered %q, %v", got, err)
+	}
+	if got, err := say("all there is"); err == nil || len(got) > mostPrivate {
+		t.Errorf("%d bytes of it were read, %v", len(got), err)
+	}
+	if s, err := Ask(t.Context(), e.name); err != nil || s.Release != "v1" {
+		t.Errorf("the endpoint's own answer is %+v, %v", s, err)
 	}
 }

@@ -34,8 +34,9 @@ type Endpoint struct {
 	done chan struct{}
 }
 
-// Open opens an endpoint for inst, under a name of its own. It answers until Close.
-func Open(inst Instance) (*Endpoint, error) {
+// Open opens an endpoint for inst, under a name of its own. It answers until Close. What
+// is not of the endpoint's language, private answers, if it is not nil.
+func Open(inst Instance, private http.Handler) (*Endpoint, error) {
 	name := rand.Text()
 	ln, err := listen(name)
 	if err != nil {
@@ -43,7 +44,7 @@ func Open(inst Instance) (*Endpoint, error) {
 	}
 	e := &Endpoint{name: name, inst: inst, done: make(chan struct{})}
 	e.srv = &http.Server{
-		Handler:        e.routes(),
+		Handler:        e.routes(private),
 		ReadTimeout:    patience,
 		WriteTimeout:   patience,
 		IdleTimeout:    patience,
@@ -71,7 +72,7 @@ func (e *Endpoint) Close() error {
 	return err
 }
 
-func (e *Endpoint) routes() http.Handler {
+func (e *Endpoint) routes(private http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /"+version+"/status", func(w http.ResponseWriter, _ *http.Request) { e.tellStatus(w) })
 	mux.HandleFunc("GET /"+version+"/events", e.tellEvents)
@@ -83,6 +84,9 @@ func (e *Endpoint) routes() http.Handler {
 		"knock":     e.inst.Knock,
 	} {
 		mux.HandleFunc("POST /"+version+"/"+verb, func(w http.ResponseWriter, _ *http.Request) { e.obey(w, do) })
+	}
+	if private != nil {
+		mux.Handle("/", private)
 	}
 	return mux
 }
