@@ -14,29 +14,34 @@ import (
 
 // homes says where a package may be imported: a folder, or one file.
 var homes = map[string][]string{
-	"github.com/libp2p/go-reuseport":               {"internal/listen/"},
-	"github.com/mdlayher/netlink":                  {"internal/listen/diag_linux.go"},
-	"github.com/google/go-cmp/cmp":                 {"internal/drain/"}, // in tests
-	"golang.org/x/net/http2":                       {"bench/", "internal/drain/", "http2_linux_test.go"},
-	"golang.org/x/net/http2/h2c":                   {"internal/drain/"}, // in tests
-	"golang.org/x/net/http2/hpack":                 {"bench/", "internal/drain/"},
-	"golang.org/x/sys/unix":                        {"internal/listen/", "internal/drain/queues_linux.go"},
-	"github.com/gin-gonic/gin":                     {"cmd/server/routes.go"},
-	"github.com/spf13/viper":                       {"cmd/server/config.go"},
-	"github.com/fsnotify/fsnotify":                 {"cmd/server/watch.go"},
-	"github.com/coder/websocket":                   {"cmd/server/socket", "bench/ws"},
-	"github.com/spf13/cobra":                       {"cmd/server/"},
-	"github.com/spf13/pflag":                       {"cmd/server/"},
-	"github.com/mattn/go-isatty":                   {"cmd/server/log.go"},
-	"github.com/rogpeppe/go-internal/testscript":   {"cmd/server/"}, // in tests
-	"github.com/coreos/go-systemd/v22/daemon":      {"cmd/server/notify.go"},
-	"github.com/creack/pty":                        {"cmd/server/hangup"}, // in tests
-	"github.com/HdrHistogram/hdrhistogram-go":      {"bench/"},
-	"github.com/ba995850/overlap":                  {"cmd/server/"},
-	"github.com/ba995850/overlap/internal/listen":  {"", "internal/doctor/"},
-	"github.com/ba995850/overlap/internal/drain":   {""},
-	"github.com/ba995850/overlap/internal/control": {"", "cmd/server/", "internal/doctor/"},
-	"github.com/ba995850/overlap/internal/doctor":  {"cmd/server/doctor"},
+	"github.com/libp2p/go-reuseport":                            {"internal/listen/"},
+	"github.com/mdlayher/netlink":                               {"internal/listen/diag_linux.go"},
+	"github.com/google/go-cmp/cmp":                              {"internal/drain/"}, // in tests
+	"golang.org/x/net/http2":                                    {"bench/", "internal/drain/", "http2_linux_test.go"},
+	"golang.org/x/net/http2/h2c":                                {"internal/drain/"}, // in tests
+	"golang.org/x/net/http2/hpack":                              {"bench/", "internal/drain/"},
+	"golang.org/x/sys/unix":                                     {"internal/listen/", "internal/drain/queues_linux.go"},
+	"github.com/gin-gonic/gin":                                  {"cmd/server/routes.go"},
+	"github.com/spf13/viper":                                    {"cmd/server/config.go"},
+	"github.com/fsnotify/fsnotify":                              {"cmd/server/watch.go"},
+	"github.com/coder/websocket":                                {"cmd/server/socket", "bench/ws"},
+	"github.com/spf13/cobra":                                    {"cmd/server/"},
+	"github.com/spf13/pflag":                                    {"cmd/server/"},
+	"github.com/mattn/go-isatty":                                {"cmd/server/log.go"},
+	"github.com/rogpeppe/go-internal/testscript":                {"cmd/server/"}, // in tests
+	"github.com/coreos/go-systemd/v22/daemon":                   {"cmd/server/notify.go"},
+	"github.com/creack/pty":                                     {"cmd/server/hangup"}, // in tests
+	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/"},
+	"github.com/ba995850/overlap":                               {"cmd/server/"},
+	"github.com/ba995850/overlap/internal/listen":               {"", "internal/doctor/"},
+	"github.com/ba995850/overlap/internal/drain":                {""},
+	"github.com/ba995850/overlap/internal/control":              {"", "cmd/server/", "internal/doctor/"},
+	"github.com/ba995850/overlap/internal/doctor":               {"cmd/server/doctor"},
+	"github.com/prometheus/client_golang/prometheus":            {"cmd/server/metrics"},
+	"github.com/prometheus/client_golang/prometheus/collectors": {"cmd/server/metrics.go"},
+	"github.com/prometheus/client_golang/prometheus/promhttp":   {"cmd/server/metrics.go"},
+	"github.com/prometheus/client_model/go":                     {"cmd/server/metrics"},
+	"github.com/prometheus/common/expfmt":                       {"cmd/server/metrics"},
 }
 
 // mayImport says whether a file may import a package. The home "" is the root

@@ -19,6 +19,12 @@ func (a address) String() string {
 	return "http://" + a.hostport
 }
 
+// port is a number, or the name of one.
+func (a address) port() string {
+	_, port, _ := net.SplitHostPort(a.hostport) // parseAddress has read it
+	return port
+}
+
 // addresses reads Addr. Port 0 is another one each time, any other may be there once:
 // two sockets of ours on one port would share its connections by chance.
 func (c *config) addresses() ([]address, error) {

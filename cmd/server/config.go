@@ -19,8 +19,9 @@ import (
 
 // config is what `server serve` can be told. Its flags method has the names.
 type config struct {
-	Addr    []string
-	Release string
+	Addr      []string
+	AdminAddr string
+	Release   string
 
 	TLSCert       string
 	TLSKey        string

@@ -66,6 +66,7 @@ func TestFlagBeatsEnvironmentBeatsFileBeatsPortBeatsDefault(t *testing.T) {
 // other has a value for each key that is not its default.
 var other = map[string]string{
 	"addr":            "127.0.0.1:9000",
+	"admin-addr":      "127.0.0.1:9100",
 	"release":         "v2",
 	"tls-cert":        "cert.pem",
 	"tls-key":         "key.pem",
@@ -162,6 +163,9 @@ func TestBadConfigurationNamesTheKeyAndWhereItWasSet(t *testing.T) {
 		{"address with a path", nil, "", []string{"--addr=http://:8080/x"}, []string{"addr (flag --addr)", "8080/x"}},
 		{"address twice", nil, "addr: [':8080', 'http://:8080']", nil, []string{"addr (file ", ":8080", "twice"}},
 		{"number for an address", nil, "addr: [8080]", nil, []string{"addr (file ", "8080", "quotes"}},
+		{"admin address without port", nil, "", []string{"--admin-addr=localhost"}, []string{"admin-addr (flag --admin-addr)", "localhost"}},
+		{"admin address with a scheme", nil, "", []string{"--admin-addr=http://:9100"}, []string{"admin-addr (flag --admin-addr)", "host:port"}},
+		{"admin port that is the service's", nil, "admin-addr: 127.0.0.1:8080", []string{"--addr=:8080"}, []string{"admin-addr (file ", "8080", "another"}},
 		{"no address", nil, "addr: []", nil, []string{"addr (file ", "empty"}},
 		{"https without a certificate", vars{"OVERLAP_ADDR": "https://:8443"}, "", nil, []string{"addr (env OVERLAP_ADDR)", "tls-cert", "tls-key"}},
 		{"certificate without key", nil, "tls-cert: c.pem", nil, []string{"tls-cert (file ", "tls-key"}},

@@ -30,7 +30,7 @@ import (
 // diagnosis is what the doctor says, by address and check.
 type diagnosis map[string]map[string]any
 
-func read(t *testing.T, r result) diagnosis {
+func diagnosed(t *testing.T, r result) diagnosis {
 	t.Helper()
 	var all []map[string]any
 	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil {
@@ -46,7 +46,7 @@ func read(t *testing.T, r result) diagnosis {
 
 func examined(t *testing.T, args ...string) diagnosis {
 	t.Helper()
-	return read(t, call(nil, append([]string{"doctor", "--json"}, args...)...))
+	return diagnosed(t, call(nil, append([]string{"doctor", "--json"}, args...)...))
 }
 
 func (all diagnosis) expect(t *testing.T, name, result, says string) {
@@ -166,7 +166,7 @@ func showCPUs(t *testing.T, list, addr string) diagnosis {
 		}
 		return syscall.Mount(file, "/sys/devices/system/cpu/online", "", syscall.MS_BIND, "")
 	}
-	return read(t, fenced(t, show, func(*exec.Cmd) {}, "doctor", "--json", "--addr", addr))
+	return diagnosed(t, fenced(t, show, func(*exec.Cmd) {}, "doctor", "--json", "--addr", addr))
 }
 
 func TestTheDoctorFindsCPUsThatNobodyIsPinnedTo(t *testing.T) {
@@ -228,7 +228,7 @@ func forbid() error {
 func TestTheDoctorFindsWhatASandboxForbids(t *testing.T) {
 	got := fenced(t, forbid, func(cmd *exec.Cmd) { cmd.Env = append(cmd.Env, "NOTIFY_SOCKET=/run/notify") },
 		"doctor", "--json", "--addr", "127.0.0.1:0")
-	all := read(t, got)
+	all := diagnosed(t, got)
 	all.expect(t, "sandbox", "ok", "filter is in force")
 	all.expect(t, "barrier", "warning", "membarrier")
 	all.expect(t, "netlink", "warning", "address family not supported")
@@ -246,7 +246,7 @@ func TestTheDoctorIsNotMisledByAnAffinity(t *testing.T) {
 		}
 		return nil
 	}
-	all := read(t, fenced(t, onFirst, func(*exec.Cmd) {}, "doctor", "--json", "--addr", "127.0.0.1:0"))
+	all := diagnosed(t, fenced(t, onFirst, func(*exec.Cmd) {}, "doctor", "--json", "--addr", "127.0.0.1:0"))
 	all.expect(t, "cpus", "ok", "may run on 0,")
 	all.expect(t, "steering", "ok", "")
 }
@@ -260,7 +260,7 @@ func TestTheDoctorFindsThatAPortIsForThePrivileged(t *testing.T) {
 			}
 			return nil
 		}
-		all := read(t, fenced(t, powerless, func(*exec.Cmd) {}, "doctor", "--json", "--addr", "127.0.0.1:80"))
+		all := diagnosed(t, fenced(t, powerless, func(*exec.Cmd) {}, "doctor", "--json", "--addr", "127.0.0.1:80"))
 		all.expect(t, "127.0.0.1:80 bind", "fault", "privileged")
 		examined(t, "--addr", "127.0.0.1:80").expect(t, "127.0.0.1:80 bind", "ok", "")
 	})
@@ -276,7 +276,7 @@ func TestTheDoctorFindsAServiceOfAnotherUser(t *testing.T) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}}
 	}
 	got := fenced(t, func() error { return nil }, nobody, "doctor", "--json", "--addr", addr)
-	all := read(t, got)
+	all := diagnosed(t, got)
 	all.expect(t, addr+" bind", "fault", "of user 0 (root) while this runs as user 65534")
 	if remedy := all[addr+" bind"]["remedy"]; remedy != "Only processes of one user share a port: run both as the same" || got.code != exitFailed {
 		t.Errorf("exit code %d, remedy %v", got.code, remedy)

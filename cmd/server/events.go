@@ -10,6 +10,9 @@ import (
 	"github.com/ba995850/overlap"
 )
 
+// typeOfEvents is the media type of an event stream.
+const typeOfEvents = "text/event-stream"
+
 const (
 	// The bounds of ?every= of /events.
 	minEvery = 10 * time.Millisecond
@@ -38,7 +41,7 @@ func events(release string, spread time.Duration) http.HandlerFunc {
 			return
 		}
 		header := w.Header()
-		header.Set("Content-Type", "text/event-stream")
+		header.Set("Content-Type", typeOfEvents)
 		header.Set("Cache-Control", "no-store")
 		if r.ProtoMajor == 1 {
 			header.Set("Connection", "close") // so that who comes again comes to the successor

@@ -27,6 +27,8 @@ func (c *config) flags() *pflag.FlagSet {
 	fs.SortFlags = false // what is asked for most comes first
 	fs.Var(newList(&c.Addr, ":8080"), "addr",
 		"listen on this `address`: host:port, or http:// or https:// and that; can be repeated")
+	fs.StringVar(&c.AdminAddr, "admin-addr", "",
+		"answer scrapes, for all instances, on this `address`, which they share: host:port")
 	fs.StringVar(&c.Release, "release", buildVersion().Version, "the `name` of this version of the service")
 
 	fs.StringVar(&c.TLSCert, "tls-cert", "", "certificate chain, a PEM `file` that is read again when it changes")

@@ -65,7 +65,7 @@ func move(t *testing.T, link, to string) {
 func succeed(t *testing.T, first *exec.Cmd, upgrade func()) {
 	t.Helper()
 	first.Env = append(first.Environ(), "OVERLAP_LINGER_TIMEOUT=100ms")
-	f := foundFamily(t, first)
+	f := foundDynasty(t, first)
 	slow := dialServer(t, f.addr)
 	defer slow.Close()
 	must(t, slow.send("/slow?for=1s"))
@@ -92,7 +92,7 @@ func succeed(t *testing.T, first *exec.Cmd, upgrade func()) {
 
 func TestTenHangUpsUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
-	f := foundFamily(t, self())
+	f := foundDynasty(t, self())
 	load := crowdAt(f.addr, 8)
 	pid, seen := f.Process.Pid, map[int]bool{}
 	for range 10 {
@@ -111,11 +111,11 @@ func TestTenHangUpsUnderLoadLoseNothing(t *testing.T) {
 }
 
 // replaced is a server that becomes another program when it is started again.
-func replaced(t *testing.T, script string) *family {
+func replaced(t *testing.T, script string) *dynasty {
 	t.Helper()
 	current := filepath.Join(t.TempDir(), "server")
 	must(t, os.Symlink(os.Args[0], current))
-	f := foundFamily(t, exec.Command(current, "serve", "--release", "v1", "--linger-timeout", "100ms"))
+	f := foundDynasty(t, exec.Command(current, "serve", "--release", "v1", "--linger-timeout", "100ms"))
 	next := current + ".new"
 	must(t, os.WriteFile(next, []byte("#!/bin/sh\nSERVER='"+os.Args[0]+"'\n"+script), 0o700))
 	must(t, os.Rename(next, current))
@@ -223,7 +223,7 @@ func TestUnderASupervisorHUPChangesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := foundFamily(t, test.cmd)
+			f := foundDynasty(t, test.cmd)
 			contains(t, f.refuses(t), test.want)
 		})
 	}
@@ -250,7 +250,7 @@ func contained(cmd *exec.Cmd) *exec.Cmd {
 
 func TestARetiringInstanceIsNotSucceeded(t *testing.T) {
 	t.Parallel()
-	f := foundFamily(t, self())
+	f := foundDynasty(t, self())
 	slow := dialServer(t, f.addr)
 	defer slow.Close()
 	must(t, slow.send("/slow?for=1s"))
@@ -266,14 +266,14 @@ func TestARetiringInstanceIsNotSucceeded(t *testing.T) {
 }
 
 // inTerminal is a server whose controlling terminal can go.
-func inTerminal(t *testing.T, cmd *exec.Cmd) (f *family, terminal *os.File) {
+func inTerminal(t *testing.T, cmd *exec.Cmd) (f *dynasty, terminal *os.File) {
 	t.Helper()
 	terminal, tty, err := pty.Open()
 	must(t, err)
 	defer tty.Close()
 	t.Cleanup(func() { terminal.Close() })
 	cmd.Stdin, cmd.SysProcAttr = tty, &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	return foundFamily(t, cmd), terminal
+	return foundDynasty(t, cmd), terminal
 }
 
 func TestHUPOfATerminalThatHasGoneMeansTERM(t *testing.T) {

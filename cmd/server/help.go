@@ -75,6 +75,18 @@ each of which was echoed: one without an echo is safe to send again. None of the
 keep us: one that takes nothing of what is sent is dropped after 5 s, one that does
 not answer a close after 2 s, and at --drain-timeout whoever is left.`
 
+const adminHelp = `Metrics: --admin-addr is an address that the instances of one service share, as they
+share --addr, and nobody else. Whichever of them the kernel picks answers for all: it asks
+its siblings, those that share a port with it, at their endpoints. So scrape it as one
+target:
+  GET  /metrics       what all have counted, by release and instance (honor_labels: true)
+  GET  /livez         200 as long as somebody answers
+A sibling that does not answer holds a scrape up for half a second, or 1 s, and is shown by
+overlap_sibling_up 0. An instance hands what it has counted, and its verdict, to those
+who stay; they show it for ten minutes. After --drain-timeout, at most 3 s more go by
+until scrapes that are under way are answered. It is in clear, and has no password: give
+it an address inside. "server metrics" shows the same without it, and how to get profiles.`
+
 const precedence = `Each flag can also be an environment variable or a key of the file that --config
 names (YAML or TOML). The first that is set wins:
   1. the flag               --drain-timeout 1m

@@ -254,7 +254,7 @@ func (p *page) flags(flags *pflag.FlagSet) {
 
 func (p *page) seeAlso(cmd *cobra.Command) {
 	var pages []string
-	for _, other := range append(cmd.Commands(), family(cmd)...) {
+	for _, other := range append(cmd.Commands(), kin(cmd)...) {
 		if other != cmd && (other.IsAvailableCommand() || !other.HasParent()) {
 			pages = append(pages, fmt.Sprintf(`\fB%s\fR(1)`, roff(pageName(other))))
 		}
@@ -263,8 +263,8 @@ func (p *page) seeAlso(cmd *cobra.Command) {
 	io.WriteString(p, strings.Join(pages, ",\n")+"\n")
 }
 
-// family is the parent of a verb and its other verbs.
-func family(cmd *cobra.Command) []*cobra.Command {
+// kin is the parent of a verb and its other verbs.
+func kin(cmd *cobra.Command) []*cobra.Command {
 	if !cmd.HasParent() {
 		return nil
 	}

@@ -20,8 +20,12 @@ const slowest = 10 * time.Minute
 // clientGone is the status that nginx logs for a request whose client left.
 const clientGone = 499
 
+// tally counts a request. Its code is 0 where the response was broken off; it is endless
+// where its client says how long it takes.
+type tally func(code int, took time.Duration, endless bool)
+
 // routes is what the service answers. ready says whether it is in rotation.
-func routes(cfg config, ready func() bool, log *slog.Logger) http.Handler {
+func routes(cfg config, ready func() bool, count tally, log *slog.Logger) http.Handler {
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
 	engine.RedirectTrailingSlash = false // gin redirects before it runs the handlers that name the release
@@ -29,7 +33,7 @@ func routes(cfg config, ready func() bool, log *slog.Logger) http.Handler {
 	if cfg.AccessLog {
 		engine.Use(logAccess(log))
 	}
-	engine.Use(nameRelease(cfg.Release), recoverPanic(log))
+	engine.Use(countRequests(count), nameRelease(cfg.Release), recoverPanic(log))
 
 	reads := []string{http.MethodGet, http.MethodHead}
 	engine.Match(reads, "/", hello(cfg.Release))
@@ -68,6 +72,20 @@ func logAccess(log *slog.Logger) gin.HandlerFunc {
 		}()
 		c.Next()
 	}
+}
+
+// countRequests is deferred as logAccess is.
+func countRequests(count tally) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		begun, code := time.Now(), 0
+		defer func() { count(code, time.Since(begun), isEndless(c.Writer)) }()
+		c.Next()
+		code = c.Writer.Status()
+	}
+}
+
+func isEndless(w gin.ResponseWriter) bool {
+	return w.Status() == http.StatusSwitchingProtocols || w.Header().Get("Content-Type") == typeOfEvents
 }
 
 // recoverPanic answers 500 where a handler has panicked. Where the response has

@@ -18,9 +18,11 @@ import (
 func yes() bool { return true }
 func no() bool  { return false }
 
+func uncounted(int, time.Duration, bool) {}
+
 // quiet is v1 without an access log.
 func quiet(ready func() bool) http.Handler {
-	return routes(config{Release: "v1"}, ready, slog.New(slog.DiscardHandler))
+	return routes(config{Release: "v1"}, ready, uncounted, slog.New(slog.DiscardHandler))
 }
 
 func ask(h http.Handler, method, target string) *httptest.ResponseRecorder {
@@ -177,7 +179,7 @@ func TestHalfAResponseIsNotPassedOffAsAWholeOne(t *testing.T) {
 
 func TestPanicIsLoggedWithItsStack(t *testing.T) {
 	var log lines
-	h := routes(config{Release: "v1"}, func() bool { panic("boom") }, log.logger())
+	h := routes(config{Release: "v1"}, func() bool { panic("boom") }, uncounted, log.logger())
 	ask(h, "GET", "/readyz")
 	line := log.only(t)
 	if line["msg"] != "panic" || line["error"] != "boom" || line["path"] != "/readyz" {
@@ -188,7 +190,7 @@ func TestPanicIsLoggedWithItsStack(t *testing.T) {
 
 func TestAccessLogHasOneLineForEachRequest(t *testing.T) {
 	var log lines
-	h := routes(config{Release: "v1", AccessLog: true}, yes, log.logger())
+	h := routes(config{Release: "v1", AccessLog: true}, yes, uncounted, log.logger())
 	ask(h, "GET", "/nowhere?secret=1")
 	line := log.only(t)
 	for key, want := range map[string]any{
@@ -206,7 +208,7 @@ func TestAccessLogHasOneLineForEachRequest(t *testing.T) {
 
 func TestAccessLogKnowsOfPanics(t *testing.T) {
 	var log lines
-	h := routes(config{Release: "v1", AccessLog: true}, func() bool { panic("boom") }, log.logger())
+	h := routes(config{Release: "v1", AccessLog: true}, func() bool { panic("boom") }, uncounted, log.logger())
 	ask(h, "GET", "/readyz")
 	all := log.all(t)
 	if len(all) != 2 || all[1]["msg"] != "request" || all[1]["status"] != 500.0 {
@@ -216,7 +218,7 @@ func TestAccessLogKnowsOfPanics(t *testing.T) {
 
 func TestAccessLogCanBeOff(t *testing.T) {
 	var log lines
-	ask(routes(config{Release: "v1"}, yes, log.logger()), "GET", "/")
+	ask(routes(config{Release: "v1"}, yes, uncounted, log.logger()), "GET", "/")
 	if all := log.all(t); len(all) != 0 {
 		t.Errorf("logged %v", all)
 	}

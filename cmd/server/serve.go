@@ -22,7 +22,7 @@ func newServe(env env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Serve HTTP until a signal says to leave, then leave without losing a request",
-		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, precedence, signalHelp(), hangUpHelp, notifyHelp, exitHelp()),
+		Long:    chapters(serveHelp, addrHelp, tlsHelp, longHelp, adminHelp, precedence, signalHelp(), hangUpHelp, notifyHelp, exitHelp()),
 		Example: chapters(takeover, underTLS),
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -47,18 +47,40 @@ type service struct {
 	log     *slog.Logger
 	inst    *overlap.Instance
 	notify  *notifier
+	metrics *metrics
+	started chan struct{} // closed when the instance serves, or will not
+}
+
+func newService(cfg config, secrets *secrets, log *slog.Logger) *service {
+	s := &service{cfg: cfg, secrets: secrets, log: log, metrics: newMetrics(), started: make(chan struct{})}
+	s.inst = overlap.New(s.options())
+	return s
 }
 
 // serve returns when the instance has retired.
 func serve(env env, cfg config, secrets *secrets, log *slog.Logger) error {
-	s := &service{cfg: cfg, secrets: secrets, log: log}
-	s.inst = overlap.New(s.options())
+	s := newService(cfg, secrets, log)
 	s.notify = newNotifier(env, log, (&mirror{inst: s.inst}).ask)
 	defer s.notify.stop()
 	stop := handleSignals(s.inst, log, newSuccession(env, cfg, s.inst, log))
 	defer stop()
+	admin, err := s.openAdmin()
+	if err != nil {
+		return s.tell(err)
+	}
+	defer admin.close()
 	defer secrets.unwatch()
+	defer s.noteStart()
 	return s.tell(s.inst.Serve(s.servers()...))
+}
+
+// noteStart lets go of who waits for the instance to serve.
+func (s *service) noteStart() {
+	select {
+	case <-s.started:
+	default:
+		close(s.started)
+	}
 }
 
 func (s *service) options() overlap.Options {
@@ -71,6 +93,7 @@ func (s *service) options() overlap.Options {
 		AllowMismatch: s.cfg.AllowMismatch,
 		Plain:         s.cfg.Retire == retirePlain,
 		Dark:          s.cfg.Dark,
+		Private:       s.metrics.private(),
 		OnState:       s.onState,
 		OnPhase:       s.onPhase,
 		OnNotice:      s.onNotice,
@@ -84,7 +107,7 @@ func atLeastSome(d time.Duration) time.Duration { return max(d, time.Nanosecond)
 // servers are one for each address, with the same routes.
 func (s *service) servers() []*http.Server {
 	all, _ := s.cfg.addresses() // validate has seen that they can be read
-	handler := routes(s.cfg, s.ready, s.log)
+	handler := routes(s.cfg, s.ready, s.metrics.request, s.log)
 	srvs := make([]*http.Server, len(all))
 	for i, a := range all {
 		srvs[i] = s.server(a, handler)
@@ -125,6 +148,7 @@ func (s *service) onState(from, to overlap.State) {
 	s.notify.onState(from, to, s.cfg.Release+" on "+join(s.inst.Addrs()))
 	if from == overlap.StateStarting && to != overlap.StateDrained {
 		s.secrets.watch(s.log)
+		s.noteStart()
 	}
 }
 
@@ -172,6 +196,10 @@ func (s *service) onVerdict(v overlap.Verdict) {
 		level = slog.LevelWarn
 	}
 	s.log.Log(context.Background(), level, "verdict", slog.Any("", v))
+	s.metrics.verdict(v)
+	if err := s.metrics.bequeath(context.Background()); err != nil {
+		s.log.Warn("metrics", slog.Any("error", err))
+	}
 	s.notify.onVerdict(v)
 }
 

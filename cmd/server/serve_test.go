@@ -22,8 +22,7 @@ import (
 func logged(cfg config, happens func(overlap.Options)) *lines {
 	log := &lines{}
 	env := env{stderr: log, getenv: vars{}.get}
-	s := &service{cfg: cfg, log: newLogger(env, cfg)}
-	s.inst = overlap.New(s.options())
+	s := newService(cfg, nil, newLogger(env, cfg))
 	happens(s.options())
 	return log
 }
@@ -91,10 +90,10 @@ func TestNoticesAreWarningsAndPhasesAreDetail(t *testing.T) {
 }
 
 func TestOptionsAreWhatWasConfigured(t *testing.T) {
-	s := &service{cfg: config{
+	s := newService(config{
 		Release: "v1", DrainTimeout: 4, FinishTimeout: 3, LingerTimeout: 0, SettleTimeout: 1,
 		AllowMismatch: true, Retire: retirePlain,
-	}}
+	}, nil, nil)
 	o := s.options()
 	if o.Release != "v1" || o.DrainTimeout != 4 || o.FinishTimeout != 3 || o.SettleTimeout != 1 || !o.AllowMismatch || !o.Plain {
 		t.Errorf("got %+v", o)

@@ -19,7 +19,7 @@ import (
 // routes behind net/http alone. The two take turns, so that a machine that gets
 // slower does so for both; the figure is the median of the ratios: 1 is no cost.
 func BenchmarkThroughput(b *testing.B) {
-	handler := routes(config{Release: "v1"}, func() bool { return true }, slog.New(slog.DiscardHandler))
+	handler := routes(config{Release: "v1"}, yes, newMetrics().request, slog.New(slog.DiscardHandler))
 	for _, bench := range []struct {
 		name string
 		keep bool

@@ -12,7 +12,7 @@ import (
 // validate says what is wrong with the values. Whether files are there and what is in
 // them is another question.
 func (c *config) validate() error {
-	return errors.Join(c.validateTLS(), c.validateAddr(), c.validateRelease(), c.validateTimeouts())
+	return errors.Join(c.validateTLS(), c.validateAddr(), c.validateAdminAddr(), c.validateRelease(), c.validateTimeouts())
 }
 
 func (c *config) validateTLS() error {
@@ -46,6 +46,25 @@ func (c *config) validateAddr() error {
 		return c.wrong("tls-cert", "no address speaks TLS: write addr without http://, or add one with https://")
 	case !speaks(false) && c.H2C:
 		return c.wrong("h2c", "no address is in clear: add one with http://")
+	}
+	return nil
+}
+
+// validateAdminAddr: what it answers is for others than what Addr answers.
+func (c *config) validateAdminAddr() error {
+	if c.AdminAddr == "" {
+		return nil
+	}
+	a, err := parseAddress(c.AdminAddr, false)
+	if err != nil {
+		return c.wrong("admin-addr", "%w", err)
+	}
+	if a.hostport != c.AdminAddr {
+		return c.wrong("admin-addr", "it is always in clear: write host:port")
+	}
+	all, _ := c.addresses() // validateAddr says what is wrong with them
+	if slices.ContainsFunc(all, func(b address) bool { return b.port() == a.port() && a.port() != "0" }) {
+		return c.wrong("admin-addr", "port %s is in addr, too: take another one", a.port())
 	}
 	return nil
 }

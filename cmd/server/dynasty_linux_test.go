@@ -19,16 +19,16 @@ import (
 	"github.com/ba995850/overlap/internal/control"
 )
 
-// family is a server and those that succeed it. They write to one log.
-type family struct {
+// dynasty is a server and those that succeed it. They write to one log.
+type dynasty struct {
 	*exec.Cmd
 	addr  string
 	lines chan map[string]any // of the log; closed when all have ended
 	ended chan struct{}       // closed when the first one has
 }
 
-// foundFamily starts the first of a family, and returns when that serves, on a port of its own.
-func foundFamily(t *testing.T, cmd *exec.Cmd) *family {
+// foundDynasty starts the first of a dynasty, and returns when that serves, on a port of its own.
+func foundDynasty(t *testing.T, cmd *exec.Cmd) *dynasty {
 	t.Helper()
 	f := launch(t, cmd)
 	f.await(t, "state", "to", "serving")
@@ -36,9 +36,9 @@ func foundFamily(t *testing.T, cmd *exec.Cmd) *family {
 }
 
 // launch starts a server that gets its address from the environment.
-func launch(t *testing.T, cmd *exec.Cmd) *family {
+func launch(t *testing.T, cmd *exec.Cmd) *dynasty {
 	t.Helper()
-	f := &family{Cmd: cmd, addr: freeAddr(t), lines: make(chan map[string]any, 1000), ended: make(chan struct{})}
+	f := &dynasty{Cmd: cmd, addr: freeAddr(t), lines: make(chan map[string]any, 1000), ended: make(chan struct{})}
 	log, out, err := os.Pipe()
 	must(t, err)
 	cmd.Stderr = out
@@ -59,8 +59,8 @@ func launch(t *testing.T, cmd *exec.Cmd) *family {
 	return f
 }
 
-// kill ends all of the family that there may be.
-func (f *family) kill(t *testing.T) {
+// kill ends all of the dynasty that there may be.
+func (f *dynasty) kill(t *testing.T) {
 	f.Process.Kill()
 	<-f.ended
 	all, err := control.Find(context.Background(), askTimeout)
@@ -83,7 +83,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // await reads the log up to a line with this message, in which key is value.
-func (f *family) await(t *testing.T, msg, key string, value any) map[string]any {
+func (f *dynasty) await(t *testing.T, msg, key string, value any) map[string]any {
 	t.Helper()
 	late := time.After(15 * time.Second)
 	for {
@@ -103,7 +103,7 @@ func (f *family) await(t *testing.T, msg, key string, value any) map[string]any 
 }
 
 // hangUp sends HUP, and returns the pid of the successor when that serves.
-func (f *family) hangUp(t *testing.T, pid int) int {
+func (f *dynasty) hangUp(t *testing.T, pid int) int {
 	t.Helper()
 	must(t, syscall.Kill(pid, syscall.SIGHUP))
 	next := f.await(t, "successor", "pid", float64(pid))["next_pid"].(float64)
@@ -111,7 +111,7 @@ func (f *family) hangUp(t *testing.T, pid int) int {
 }
 
 // refuses sends HUP, and returns the line that says why nothing happens.
-func (f *family) refuses(t *testing.T) string {
+func (f *dynasty) refuses(t *testing.T) string {
 	t.Helper()
 	must(t, f.Process.Signal(syscall.SIGHUP))
 	line := f.await(t, "signal", "act", "nothing")
@@ -123,7 +123,7 @@ func (f *family) refuses(t *testing.T) string {
 }
 
 // answers asks for the release, on a connection of its own.
-func (f *family) answers(t *testing.T, release string) {
+func (f *dynasty) answers(t *testing.T, release string) {
 	t.Helper()
 	c := dialServer(t, f.addr)
 	defer c.Close()
@@ -133,7 +133,7 @@ func (f *family) answers(t *testing.T, release string) {
 }
 
 // leaves waits until the first one has ended, and returns its exit code.
-func (f *family) leaves(t *testing.T) int {
+func (f *dynasty) leaves(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-f.ended:

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/ba995850/overlap/internal/control"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/spf13/cobra"
+)
+
+const metricsHelp = `Print the metrics of all instances in this network namespace that run as your user, in
+the text format of Prometheus, as --admin-addr of "server serve" has them. The labels
+release and instance say whose each series is; instance is the beginning of the name
+that "server status --json" has. What an instance has counted stays for ten minutes
+after its end, with those that shared its port.
+
+An instance that does not answer has overlap_sibling_up 0, and the exit code is 1.
+
+Profiles are at the endpoint, too, and nowhere else. It is an abstract unix socket for
+the same user and root, named overlap/v1/ and the instance:
+  name=$(server status --json | jq -r '.[] | select(.release == "v2") | .instance')
+  curl -s --abstract-unix-socket "overlap/v1/$name" \
+    'http://x/debug/pprof/profile?seconds=10' -o cpu.pprof
+  go tool pprof -top cpu.pprof`
+
+const metricsExample = `  server metrics
+  server metrics --release v2 | grep overlap_http_requests_total`
+
+func newMetricsVerb() *cobra.Command {
+	var release string
+	var pid int
+	cmd := &cobra.Command{
+		Use:     "metrics",
+		Short:   "Print the metrics of all instances, or of some",
+		Long:    metricsHelp,
+		Example: metricsExample,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return printMetrics(cmd.OutOrStdout(), &chosen{release: release, pid: pid})
+		},
+	}
+	cmd.SetContext(context.Background())
+	cmd.Flags().StringVar(&release, "release", "", "the instances of this `release`")
+	cmd.Flags().IntVar(&pid, "pid", 0, "the instance with this process `id`")
+	return cmd
+}
+
+// chosen are the instances that the operator means. 0 and "" are any.
+type chosen struct {
+	release string
+	pid     int
+	n       int // how many there were
+}
+
+func (*chosen) patience(string) time.Duration { return askTimeout }
+
+func (c *chosen) pick(all []control.Found) []control.Found {
+	all = slices.DeleteFunc(all, func(f control.Found) bool {
+		return c.release != "" && f.Release != c.release || c.pid != 0 && f.PID != c.pid
+	})
+	c.n = len(all)
+	return all
+}
+
+// printMetrics prints those of the instances that are meant, and what these keep of others.
+func printMetrics(w io.Writer, who *chosen) error {
+	families, err := (&scrape{who: who}).Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+			return err
+		}
+	}
+	return judgeScrape(who.n, families)
+}
+
+func judgeScrape(asked int, families []*dto.MetricFamily) error {
+	if asked == 0 {
+		return errNoInstance
+	}
+	for _, f := range families {
+		if f.GetName() == upShown.name && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool { return m.GetGauge().GetValue() == 0 }) {
+			return errors.New("an instance does not answer: see overlap_sibling_up")
+		}
+	}
+	return nil
+}
