@@ -72,7 +72,7 @@ func TestHelpTeaches(t *testing.T) {
 			"Exit codes:", "78", "Signals:", "TERM", "INT", "HUP", "USR1", "USR2", "QUIT",
 			"/slow?for=5s", "/echo", "/bytes?n=1000", "chunked=1", "/events", "/ws", "/livez", "/readyz",
 			"https://host:port", "http://host:port", "--tls-cert", "--tls-key", "--tls-ticket-keys", "--h2c", "--spread",
-			"Kubernetes", "Session tickets:", "0600", "1001",
+			"--admin-addr", "honor_labels", "overlap_sibling_up", "Kubernetes", "Session tickets:", "0600", "1001",
 		}},
 		{[]string{"ticket-keys", "--help"}, []string{"rotate", "base64"}},
 		{[]string{"ticket-keys", "rotate", "--help"}, []string{
@@ -87,6 +87,7 @@ func TestHelpTeaches(t *testing.T) {
 		}},
 		{[]string{"completion", "--help"}, []string{"bash-completion", "zsh", "fish", "powershell"}},
 		{[]string{"man", "--help"}, []string{"server man DIR", "man -l"}},
+		{[]string{"metrics", "--help"}, []string{"--release", "--pid", "--abstract-unix-socket", "/debug/pprof/profile", "overlap_sibling_up"}},
 		{[]string{"version", "--help"}, []string{"-X main.version", "--json"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {

@@ -141,7 +141,12 @@ type process struct {
 // start runs the program with args. Its life is bounded, so that no test hangs.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	return startFor(t, 20*time.Second, args...)
+}
+
+func startFor(t *testing.T, life time.Duration, args ...string) *process {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), life)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"serve"}, args...)...)
 	cmd.Env = append(os.Environ(), asServer+"=1")
