@@ -1,6 +1,8 @@
 package overlap
 
 import (
+	"io"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -11,7 +13,8 @@ import (
 // What an instance shows at its endpoint.
 //
 // Broken on purpose, and seen red: the deadline is not that of the retirement; a port is
-// always pinned; NoEndpoint is not looked at; nobody is told of events.
+// always pinned; NoEndpoint is not looked at; nobody is told of events; Private is not handed
+// on.
 
 // seen returns what there is of instances for which is returns true.
 func seen(t testing.TB, is func(control.Found) bool) []control.Found {
@@ -89,6 +92,33 @@ func TestAnInstanceIsToldToRetireAndFollowed(t *testing.T) {
 	}
 	if v := v1.verdict(); !v.Lossless {
 		t.Errorf("verdict: %+v", v)
+	}
+}
+
+func TestAProgramAnswersPrivatelyAtItsEndpoint(t *testing.T) {
+	const release = "an instance that answers privately"
+	p := serveHere(t, Options{Release: release, Private: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "asked for "+r.URL.Path)
+	})})
+	found := seen(t, func(f control.Found) bool { return f.Release == release })
+	if len(found) != 1 {
+		t.Fatalf("found %+v", found)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := control.Private(found[0].Instance, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "asked for /metrics" {
+		t.Errorf("it answered %q, %v", text, err)
+	}
+	p.Retire()
+	if err := <-p.done; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +22,8 @@ import (
 //   - a silent sibling is waited for without end: TestASiblingThatIsStoppedHoldsUpNoScrape
 //   - pprof is on TCP, too: TestTheAdminAddressHasMetricsAndNothingElse
 //   - no address is no failure: TestAnAdminAddressThatIsTakenIsAFailureToStart
-//   - nobody bequeaths; the admin leaves first: TestWhatAnInstanceHasCountedOutlivesIt
+//   - nobody bequeaths; nobody is asked for legacies: TestWhatAnInstanceHasCountedOutlivesIt
+//   - the admin address is cut, not retired: TestNoScrapeIsLostInAnUpgrade
 //   - a program without metrics is left out: TestAProgramWithoutMetricsShowsWhatItIs
 
 // freeAddr is one that nobody listens on.
@@ -210,6 +214,46 @@ func TestWhatAnInstanceHasCountedOutlivesIt(t *testing.T) {
 	replaced(v2)
 	left()
 	want(t, scraped(t, admin), 1, "overlap_retirements_total", "heir-v2", "true")
+}
+
+// Scrapers that never rest, each with a connection for each scrape, while two releases are
+// replaced.
+func TestNoScrapeIsLostInAnUpgrade(t *testing.T) {
+	t.Parallel()
+	admin := freeAddr(t)
+	now, addr := watched(t, "127.0.0.1:0", admin, "scrape-v0")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var scraping sync.WaitGroup
+	var scrapes atomic.Int64
+	for range 4 {
+		scraping.Go(func() {
+			for ctx.Err() == nil {
+				resp, err := http.Get("http://" + admin + "/metrics")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				text, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(text), `release="scrape-v`) {
+					t.Errorf("%s, %d bytes, %v", resp.Status, len(text), err)
+				}
+				scrapes.Add(1)
+			}
+		})
+	}
+	for i := range 2 {
+		next, _ := watched(t, addr, admin, fmt.Sprintf("scrape-v%d", i+1))
+		now.signal(t, syscall.SIGTERM)
+		if code := now.exit(t); code != exitDrained {
+			t.Errorf("exit code %d", code)
+		}
+		now = next
+	}
+	stop()
+	scraping.Wait()
+	t.Logf("%d scrapes", scrapes.Load())
 }
 
 // A program that has overlap in it, and nothing else.

@@ -26,10 +26,8 @@ import (
 // What a Prometheus makes of it. It is Debian's.
 //
 // Broken on purpose, and seen red:
-//   - nobody bequeaths; the admin address leaves before the instance; a legacy counts beside
-//     what its instance still says; an instance is not labelled:
-//     TestPrometheusSeesNoGapAndNoStepBack
-//   - a metric of the dashboard, or of an alert, has another name: the same
+//   - nobody bequeaths; legacies are not shown: TestPrometheusSeesNoGapAndNoStepBack
+//   - an expression of the dashboard names another metric, or cannot be read: the same
 //   - an alert has another condition: TestPromtoolFindsNothing
 
 // debian finds a program of a package, or skips the test. In CI, which says so by

@@ -124,3 +124,25 @@ func fetch(c net.Conn, in *bufio.Reader) error {
 	_, err = in.Discard(int(resp.ContentLength))
 	return err
 }
+
+// BenchmarkCounted compares the service with its metrics and without.
+func BenchmarkCounted(b *testing.B) {
+	with := func(count tally) http.Handler { return routes(config{Release: "v1"}, yes, count, slog.New(slog.DiscardHandler)) }
+	b.Run("service", func(b *testing.B) {
+		counted, not := serveOverlap(b, with(newMetrics().request)), serveOverlap(b, with(uncounted))
+		var ratios []float64
+		for b.Loop() {
+			a := requestsPerSecond(b, counted, true)
+			ratios = append(ratios, a/requestsPerSecond(b, not, true))
+		}
+		slices.Sort(ratios)
+		b.ReportMetric(ratios[len(ratios)/2], "counted/not")
+	})
+	b.Run("request", func(b *testing.B) {
+		m := newMetrics()
+		b.ReportAllocs()
+		for took := time.Duration(1); b.Loop(); took++ {
+			m.request(http.StatusOK, took, false)
+		}
+	})
+}
