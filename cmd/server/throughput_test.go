@@ -127,7 +127,9 @@ func fetch(c net.Conn, in *bufio.Reader) error {
 
 // BenchmarkCounted compares the service with its metrics and without.
 func BenchmarkCounted(b *testing.B) {
-	with := func(count tally) http.Handler { return routes(config{Release: "v1"}, yes, count, slog.New(slog.DiscardHandler)) }
+	with := func(count tally) http.Handler {
+		return routes(config{Release: "v1"}, yes, count, slog.New(slog.DiscardHandler))
+	}
 	b.Run("service", func(b *testing.B) {
 		counted, not := serveOverlap(b, with(newMetrics().request)), serveOverlap(b, with(uncounted))
 		var ratios []float64
