@@ -74,7 +74,8 @@ func (f *dynasty) kill(t *testing.T) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
+// freeAddr is one that nobody listens on.
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -167,10 +167,8 @@ func (h handover) print(w io.Writer, asJSON bool) error {
 // phasesOf is what each phase took, in their order.
 func phasesOf(v overlap.Verdict) string {
 	var took []string
-	for _, p := range []overlap.Phase{
-		overlap.PhaseSteer, overlap.PhaseSettle, overlap.PhaseClose, overlap.PhaseLinger, overlap.PhaseFinish, overlap.PhaseFlush, overlap.PhaseCut,
-	} {
-		if d, ok := v.Phases[p]; ok {
+	for _, p := range phases {
+		if d, ok := v.Phases[overlap.Phase(p)]; ok {
 			took = append(took, fmt.Sprintf("%s %v", p, d.Round(time.Millisecond)))
 		}
 	}

@@ -26,15 +26,6 @@ import (
 //   - the admin address is cut, not retired: TestNoScrapeIsLostInAnUpgrade
 //   - a program without metrics is left out: TestAProgramWithoutMetricsShowsWhatItIs
 
-// freeAddr is one that nobody listens on.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // watched starts a release with an admin address.
 func watched(t *testing.T, addr, admin, release string) (p *process, at string) {
 	t.Helper()

@@ -23,29 +23,6 @@ import (
 	"time"
 )
 
-// What a Prometheus makes of it. It is Debian's.
-//
-// Broken on purpose, and seen red:
-//   - nobody bequeaths; legacies are not shown: TestPrometheusSeesNoGapAndNoStepBack
-//   - an expression of the dashboard names another metric, or cannot be read: the same
-//   - an alert has another condition: TestPromtoolFindsNothing
-
-// debian finds a program of a package, or skips the test. In CI, which says so by
-// OVERLAP_NEED_TOOLS, it has to be there.
-func debian(t *testing.T, program, pkg string) string {
-	t.Helper()
-	path, err := exec.LookPath(program)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("OVERLAP_NEED_TOOLS") != "":
-		t.Fatalf("%v: apt-get install %s", err, pkg)
-	default:
-		t.Skipf("%v: apt-get install %s", err, pkg)
-	}
-	return ""
-}
-
 const (
 	deployed  = "../../deploy/prometheus/"
 	dashboard = "../../deploy/grafana/overlap.json"
@@ -53,7 +30,7 @@ const (
 
 func TestPromtoolFindsNothing(t *testing.T) {
 	t.Parallel()
-	promtool := debian(t, "promtool", "prometheus")
+	promtool := tool(t, "promtool", "prometheus")
 	watched(t, "127.0.0.1:0", freeAddr(t), "promtool-v1")
 	exposed := call(nil, "metrics", "--release", "promtool-v1")
 	for _, args := range [][]string{
@@ -73,8 +50,8 @@ func TestPromtoolFindsNothing(t *testing.T) {
 // The commands of the help text, word for word but for the release and the time.
 func TestCurlGetsAProfileAsTheHelpSays(t *testing.T) {
 	t.Parallel()
-	debian(t, "curl", "curl")
-	debian(t, "jq", "jq")
+	tool(t, "curl", "curl")
+	tool(t, "jq", "jq")
 	watched(t, "127.0.0.1:0", freeAddr(t), "curl-v2")
 	_, script, found := strings.Cut(metricsHelp, "and the instance:\n")
 	if !found {
@@ -208,7 +185,7 @@ func visit(t *testing.T, ctx context.Context, addr string) (answered func() int6
 
 // Three releases, one after another, under load.
 func TestPrometheusSeesNoGapAndNoStepBack(t *testing.T) {
-	program, admin := debian(t, "prometheus", "prometheus"), freeAddr(t)
+	program, admin := tool(t, "prometheus", "prometheus"), freeAddr(t)
 	now, addr := watched(t, "127.0.0.1:0", admin, "prom-v1")
 	p := scrapedBy(t, program, admin)
 	ctx, stop := context.WithCancel(t.Context())

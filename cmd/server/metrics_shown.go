@@ -16,7 +16,7 @@ import (
 // states and phases are those of which there is always a series, 0 or 1.
 var (
 	states = []string{
-		overlap.StateStarting.String(), overlap.StateServing.String(), overlap.StateRetiring.String(), overlap.StateDrained.String(),
+		overlap.StateStarting.String(), overlap.StateDark.String(), overlap.StateServing.String(), overlap.StateRetiring.String(), overlap.StateDrained.String(),
 	}
 	phases = []string{
 		string(overlap.PhaseSteer), string(overlap.PhaseSettle), string(overlap.PhaseClose), string(overlap.PhaseLinger),

@@ -85,7 +85,7 @@ func TestSystemdHearsWhatTheServiceDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := manage(t, addr)
-			f := foundFamily(t, withEnv(self("--drain-timeout", "20s"), "NOTIFY_SOCKET="+addr))
+			f := foundDynasty(t, withEnv(self("--drain-timeout", "20s"), "NOTIFY_SOCKET="+addr))
 			if got, want := m.hear(t, 10*time.Second), "READY=1\nSTATUS=serving v1 on "+f.addr; got != want {
 				t.Errorf("heard %q, want %q", got, want)
 			}
@@ -160,8 +160,8 @@ func TestProgressSaysWhatIsLeftAndAsksForNoMoreTimeThanThat(t *testing.T) {
 func TestSystemdIsNotToldToStopWhileThereIsAWayBack(t *testing.T) {
 	t.Parallel()
 	m := manage(t, abstract(t))
-	v1 := foundFamily(t, withEnv(self(), "NOTIFY_SOCKET="+abstract(t)))
-	v2 := foundFamily(t, self("--release", "v2", "--addr", v1.addr))
+	v1 := foundDynasty(t, withEnv(self(), "NOTIFY_SOCKET="+abstract(t)))
+	v2 := foundDynasty(t, self("--release", "v2", "--addr", v1.addr))
 	must(t, v2.Process.Signal(syscall.SIGSTOP)) // so v1 waits
 	must(t, v1.Process.Signal(syscall.SIGTERM))
 	m.await(t, "STATUS=retiring: steer")
@@ -185,7 +185,7 @@ func TestTheWatchdogGetsItsSignsOfLife(t *testing.T) {
 	t.Parallel()
 	m := manage(t, abstract(t))
 	cmd := withEnv(inShell(`WATCHDOG_PID=$$ exec "$0" "$@"`), "NOTIFY_SOCKET="+abstract(t))
-	f := foundFamily(t, withEnv(cmd, "WATCHDOG_USEC=1000000"))
+	f := foundDynasty(t, withEnv(cmd, "WATCHDOG_USEC=1000000"))
 	signs := func(n int) {
 		t.Helper()
 		began := time.Now()
@@ -213,7 +213,7 @@ func TestTheWatchdogOfSomebodyElseGetsNothing(t *testing.T) {
 	t.Parallel()
 	m := manage(t, abstract(t))
 	cmd := withEnv(withEnv(self(), "NOTIFY_SOCKET="+abstract(t)), "WATCHDOG_USEC=100000")
-	foundFamily(t, withEnv(cmd, "WATCHDOG_PID=1"))
+	foundDynasty(t, withEnv(cmd, "WATCHDOG_PID=1"))
 	m.await(t, "READY=1")
 	if text := m.hear(t, time.Second/2); text != "" {
 		t.Errorf("heard %q", text)
@@ -239,7 +239,7 @@ func (s *stuck) Status() control.Status {
 func TestAStuckInstanceGivesNoSignOfLife(t *testing.T) {
 	m := manage(t, abstract(t))
 	inst := new(stuck)
-	e, err := control.Open(inst)
+	e, err := control.Open(inst, nil)
 	must(t, err)
 	defer e.Close()
 	t.Setenv("NOTIFY_SOCKET", abstract(t))
@@ -295,7 +295,7 @@ func TestWithoutSystemdThereIsNoNotifier(t *testing.T) {
 // leavesAtOnce sees that a service whose manager does not hear it does all it should.
 func leavesAtOnce(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
-	f := foundFamily(t, cmd)
+	f := foundDynasty(t, cmd)
 	f.answers(t, "v1")
 	began := time.Now()
 	must(t, f.Process.Signal(syscall.SIGTERM))

@@ -38,7 +38,7 @@ func play(t *testing.T, release string, leave func(*actor)) *actor {
 		Release: release, PID: os.Getpid(), State: "serving", Tier: "lossless", Ports: []control.Port{{Addr: "192.0.2.1:80", Accepted: 1}},
 	}}
 	var err error
-	a.endpoint, err = control.Open(a)
+	a.endpoint, err = control.Open(a, nil)
 	must(t, err)
 	t.Cleanup(func() { a.endpoint.Close() })
 	return a

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -123,12 +122,9 @@ type fleet struct {
 // first starts the first release.
 func first(t testing.TB) *fleet {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, ln.Close())
-	f := &fleet{addr: ln.Addr().String(), prefix: fmt.Sprintf("fleet%d-", os.Getpid())}
+	f := &fleet{addr: freeAddr(t), prefix: fmt.Sprintf("fleet%d-", os.Getpid())}
 	p := sib(t, `exec "$SERVER" serve --release `+f.name()+f.flags())
-	_, err = p.awaitServing(t.Context(), p.owns, false)
+	_, err := p.awaitServing(t.Context(), p.owns, false)
 	must(t, err)
 	return f
 }
