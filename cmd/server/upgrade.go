@@ -159,6 +159,7 @@ func (u *upgrade) start() (err error) {
 	}
 	cmd := exec.Command(u.command[0], u.command[1:]...)
 	cmd.Stdout, cmd.Stderr = u.output, u.output
+	cmd.Env = slices.DeleteFunc(cmd.Environ(), isOurs)
 	if u.sibling, err = startSibling(cmd); err != nil {
 		return errors.Join(err, u.output.Close())
 	}
