@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // updateEnv makes the scripts write what they saw into their golden files.
@@ -95,4 +96,19 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("not after 10 s: %s", strings.Join(args, " "))
 		}
 	}
+}
+
+func TestTheHelpOfEveryVerbIsHeldToItsWords(t *testing.T) {
+	script, err := os.ReadFile("testdata/script/help.txtar")
+	must(t, err)
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Name() != "help" && !strings.Contains(string(script), "exec "+cmd.CommandPath()+" --help\n") {
+			t.Errorf("testdata/script/help.txtar has not %q", cmd.CommandPath())
+		}
+		for _, verb := range cmd.Commands() {
+			walk(verb)
+		}
+	}
+	walk(newRoot(env{getenv: vars{}.get}))
 }
