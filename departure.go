@@ -12,7 +12,7 @@ import (
 	"github.com/ba995850/overlap/internal/listen"
 )
 
-var errTakenBack = errors.New("the retirement was taken back")
+var errTakenBack = errors.New("overlap: the retirement was taken back")
 
 const (
 	// stopTime is kept of the deadline, beside FinishTimeout, for an instance that

@@ -1,29 +1,67 @@
 package overlap
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/ba995850/overlap/internal/control"
+	"github.com/ba995850/overlap/internal/listen"
 )
 
-// openEndpoint lets operators see the instance and tell it what to do, until the function
+// openEndpoint lets operators see what lives, and tell it what to do, until the function
 // that it returns is called. Where that cannot be, a notice says so: the instance serves
 // all the same.
-func (inst *Instance) openEndpoint() (close func()) {
-	if inst.opts.NoEndpoint {
+func (l *life) openEndpoint(inst control.Instance) (close func()) {
+	if l.opts.NoEndpoint {
 		return func() {}
 	}
-	e, err := control.Open(endpoint{inst}, inst.opts.Private)
+	e, err := control.Open(inst, l.opts.Private)
 	if err != nil {
-		inst.life.notice("nobody can ask this instance for its status: %v", err)
+		l.notice("nobody can ask this instance for its status: %v", err)
 		return func() {}
 	}
-	inst.life.endpoint = e
+	l.endpoint = e
 	return func() { e.Close() }
+}
+
+// status is what there is to say of each life, with these listeners.
+func (l *life) status(lns []*listen.Listener) control.Status {
+	state, phase := l.now()
+	tier := tierOf(lns)
+	program, _ := os.Executable()
+	ports := portsShown(lns)
+	addrs := make([]string, len(ports))
+	for i, p := range ports {
+		addrs[i] = p.Addr
+	}
+	return control.Status{
+		Release: l.opts.Release,
+		PID:     os.Getpid(),
+		UID:     os.Geteuid(),
+		Program: program,
+		State:   state.String(),
+		Phase:   string(phase),
+		Tier:    tier.String(),
+		Why:     tier.Why,
+		Addr:    strings.Join(addrs, ","),
+		Ports:   ports,
+		Sockets: listen.Sockets(),
+	}
+}
+
+// portsShown are what the listeners listen on, or have.
+func portsShown(lns []*listen.Listener) []control.Port {
+	ports := make([]control.Port, len(lns))
+	for i, ln := range lns {
+		standing, _ := ln.Standing() // of one that has left there is none
+		ports[i] = control.Port{
+			Addr: ln.Addr().String(), Pinned: standing.Joined, Accepted: standing.Accepted,
+			HalfOpen: standing.Pending.HalfOpen, Queued: standing.Pending.Queued,
+			Others: len(standing.Others), Members: standing.Others,
+		}
+	}
+	return ports
 }
 
 // endpoint is an instance as its control endpoint shows it.
@@ -31,49 +69,16 @@ type endpoint struct{ *Instance }
 
 // Status says what the instance is doing.
 func (e endpoint) Status() control.Status {
-	state, phase := e.life.now()
-	tier := e.Tier()
-	program, _ := os.Executable()
-	count := e.conns.Count()
-	s := control.Status{
-		Release:  e.opts.Release,
-		PID:      os.Getpid(),
-		UID:      os.Geteuid(),
-		Program:  program,
-		Started:  e.started,
-		State:    state.String(),
-		Phase:    string(phase),
-		Deadline: e.cutAt(),
-		Tier:     tier.String(),
-		Why:      tier.Why,
-		Ports:    e.ports(),
-		Requests: e.Requests(),
-		Connections: control.Connections{
-			Fresh: count.Fresh, Active: count.Active, Idle: count.Idle, Hijacked: count.Hijacked, Closing: count.Closing,
-		},
-	}
-	addrs := make([]string, len(s.Ports))
-	for i, p := range s.Ports {
-		addrs[i] = p.Addr
-	}
-	s.Addr = strings.Join(addrs, ",")
-	return s
-}
-
-// ports are what the instance listens on, or has.
-func (e endpoint) ports() []control.Port {
 	e.mu.Lock()
 	lns := e.lns
 	e.mu.Unlock()
-	ports := make([]control.Port, len(lns))
-	for i, ln := range lns {
-		standing, _ := ln.Standing() // of one that has left there is none
-		ports[i] = control.Port{
-			Addr: ln.Addr().String(), Pinned: standing.Joined, Accepted: standing.Accepted,
-			HalfOpen: standing.Pending.HalfOpen, Queued: standing.Pending.Queued, Others: standing.Others,
-		}
+	count := e.conns.Count()
+	s := e.life.status(lns)
+	s.Started, s.Deadline, s.Requests = e.started, e.cutAt(), e.Requests()
+	s.Connections = control.Connections{
+		Fresh: count.Fresh, Active: count.Active, Idle: count.Idle, Hijacked: count.Hijacked, Closing: count.Closing,
 	}
-	return ports
+	return s
 }
 
 // Knock makes new connections to each port until one has come to us.
@@ -81,13 +86,7 @@ func (e endpoint) Knock() error {
 	e.mu.Lock()
 	lns := e.lns
 	e.mu.Unlock()
-	var errs []error
-	for _, ln := range lns {
-		if err := ln.Knock(); err != nil {
-			errs = append(errs, fmt.Errorf("%v: %w", ln.Addr(), err))
-		}
-	}
-	return errors.Join(errs...)
+	return rotation{&e.life, lns}.knock()
 }
 
 // cutAt is when what is left is cut; zero while the instance does not retire.

@@ -23,20 +23,18 @@ var ErrMismatch = listen.ErrMismatch
 // or [ListenAndServe]; an Instance is for those that ask for its state, or
 // steer its end themselves.
 type Instance struct {
-	opts  Options
-	life  life
-	conns *drain.Conns
-	srvs  []*http.Server
-	done  chan error // what each server's Serve returned
+	opts   Options
+	life   life
+	orders orders
+	conns  *drain.Conns
+	srvs   []*http.Server
+	done   chan error // what each server's Serve returned
 
 	mu       sync.Mutex
 	served   bool
 	started  time.Time
 	left     time.Time // when the retirement that is under way began
 	lns      []*listen.Listener
-	asked    chan struct{} // closed by Retire
-	undo     chan struct{} // closed by TakeBack
-	again    bool          // Retire was called after TakeBack, before that was done
 	cut      chan struct{} // closed by Cut
 	turns    chan turn     // in and out of the rotation
 	over     chan struct{} // closed when Serve has returned
@@ -47,9 +45,8 @@ type Instance struct {
 func New(opts Options) *Instance {
 	inst := &Instance{
 		opts:     opts.withDefaults(),
+		orders:   newOrders(),
 		conns:    drain.New(),
-		asked:    make(chan struct{}),
-		undo:     make(chan struct{}),
 		cut:      make(chan struct{}),
 		turns:    make(chan turn),
 		over:     make(chan struct{}),
@@ -76,7 +73,7 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 	if err := inst.begin(srvs); err != nil {
 		return err
 	}
-	defer inst.openEndpoint()()
+	defer inst.life.openEndpoint(endpoint{inst})()
 	defer close(inst.over)
 	if err := inst.listen(); err != nil {
 		inst.life.advance(StateDrained)
@@ -91,9 +88,9 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 		case err := <-inst.done:
 			return inst.abort(err)
 		case t := <-inst.turns:
-			t.done <- inst.turn(t.to)
+			t.done <- inst.rotation().turn(t.to)
 			continue
-		case <-inst.retireAsked():
+		case <-inst.orders.retireAsked():
 		}
 		if err := inst.retire(); !errors.Is(err, errTakenBack) {
 			return err
@@ -120,7 +117,7 @@ func (inst *Instance) listen() error {
 	var lns []*listen.Listener
 	for _, srv := range inst.srvs {
 		addr := cmp.Or(srv.Addr, defaultAddr(srv))
-		ln, err := listen.Listen(context.Background(), "tcp", addr, listen.Config{AllowMismatch: inst.opts.AllowMismatch})
+		ln, err := listen.Listen(context.Background(), "tcp", addr, inst.life.listenConfig())
 		if err == nil {
 			lns = append(lns, ln)
 			err = onlyOnce(lns)
@@ -184,20 +181,13 @@ func (inst *Instance) join() error {
 			return err
 		}
 	}
-	to := StateServing
-	if inst.opts.Dark {
-		to = StateDark
-	}
-	if err := inst.take(to); err != nil {
-		return err
-	}
 	if t := inst.Tier(); !t.Lossless {
 		inst.life.notice("retirements will not be lossless here: %s", t.Why)
 	}
 	if inst.conns.OneStep() {
 		inst.life.notice("retirements will not be lossless: %s", oneStepDoubt)
 	}
-	return inst.life.advance(to)
+	return inst.rotation().begin()
 }
 
 // abort ends an instance of which one server has ended without being retired.
@@ -215,23 +205,11 @@ func (inst *Instance) abort(err error) error {
 
 // Retire begins the retirement, as SIGTERM does in [ListenAndServe]. It returns at
 // once; Serve returns when the retirement is over. A second call changes nothing.
-func (inst *Instance) Retire() {
-	inst.mu.Lock()
-	defer inst.mu.Unlock()
-	inst.again = isClosed(inst.undo) // this one comes after the one that is taken back
-	closeOnce(inst.asked)
-}
+func (inst *Instance) Retire() { inst.orders.retire() }
 
 // TakeBack undoes a retirement while its listeners are still open: the instance
 // goes back into the rotation and serves on. Whether it did is seen by its state.
-func (inst *Instance) TakeBack() {
-	inst.mu.Lock()
-	defer inst.mu.Unlock()
-	inst.again = false
-	if isClosed(inst.asked) {
-		closeOnce(inst.undo)
-	}
-}
+func (inst *Instance) TakeBack() { inst.orders.takeBack() }
 
 // Cut ends the retirement, or the instance, now: what is left is closed and
 // counted.
@@ -239,22 +217,7 @@ func (inst *Instance) Cut() {
 	inst.mu.Lock()
 	defer inst.mu.Unlock()
 	closeOnce(inst.cut)
-	closeOnce(inst.asked)
-}
-
-func closeOnce(c chan struct{}) {
-	if !isClosed(c) {
-		close(c)
-	}
-}
-
-func isClosed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+	inst.orders.begin()
 }
 
 // State returns where the instance is in its life.
@@ -290,12 +253,6 @@ func (inst *Instance) Addrs() []net.Addr {
 
 // Requests returns how many requests were answered so far.
 func (inst *Instance) Requests() int64 { return inst.conns.Requests() }
-
-func (inst *Instance) retireAsked() <-chan struct{} {
-	inst.mu.Lock()
-	defer inst.mu.Unlock()
-	return inst.asked
-}
 
 type instanceKey struct{}
 

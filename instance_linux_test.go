@@ -155,7 +155,7 @@ func TestARetirementAfterOneThatIsTakenBackCounts(t *testing.T) {
 	if err := inst.resume(StateServing); !errors.Is(err, errTakenBack) {
 		t.Error(err)
 	}
-	if !isClosed(inst.asked) || isClosed(inst.undo) {
+	if !isClosed(inst.orders.asked) || isClosed(inst.orders.undo) {
 		t.Error("the second Retire was lost")
 	}
 }

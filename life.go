@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/ba995850/overlap/internal/control"
+	"github.com/ba995850/overlap/internal/listen"
 )
 
 // life is the state of an instance. Only advance and enter write it.
@@ -91,6 +92,11 @@ func (l *life) tell(e control.Event) {
 	if l.endpoint != nil {
 		l.endpoint.Tell(e)
 	}
+}
+
+// listenConfig is how to listen for this life.
+func (l *life) listenConfig() listen.Config {
+	return listen.Config{AllowMismatch: l.opts.AllowMismatch, Guard: l.guard}
 }
 
 func (l *life) now() (State, Phase) {

@@ -8,18 +8,32 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ba995850/overlap/internal/control"
 	"github.com/ba995850/overlap/internal/listen"
 )
+
+// ErrTakenBack is returned by [Listener.Retire] when the retirement was taken back while
+// the sockets were still open: the listener is in the rotation again.
+var ErrTakenBack = errTakenBack
 
 // Listener is a net.Listener that shares its port with other releases and can
 // leave it without losing a connection. It is for servers other than http.Server:
 // it knows nothing of what goes on in the connections, and hands out bare
 // *net.TCPConn.
 type Listener struct {
-	opts Options
-	ln   *listen.Listener
-	join sync.Once
-	err  error // of join
+	opts    Options
+	life    life
+	orders  orders
+	started time.Time
+	shut    func() // closes the endpoint
+	join    sync.Once
+	err     error // of join
+
+	moving sync.Mutex // held by who goes in or out of the rotation, or leaves
+
+	mu    sync.Mutex
+	ln    *listen.Listener // does not change once Listen has returned
+	until time.Time        // when the retirement that is under way has to be over
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -31,26 +45,50 @@ func Listen(ctx context.Context, network, address string) (*Listener, error) {
 	return Options{}.Listen(ctx, network, address)
 }
 
-// Listen is like the function Listen, with options. Of the timeouts SettleTimeout,
+// Listen is like the function Listen, with options. Release, Dark, AllowMismatch, AllowStrangers,
+// NoEndpoint and the hooks are as with an [Instance]. The listener is starting until the
+// first call of Accept, and drained when Retire returns: the connections are its caller's.
+// Of the timeouts SettleTimeout,
 // DrainTimeout and FinishTimeout count: see [Listener.Retire]. LingerTimeout does not:
 // the caller decides when a connection ends.
 func (o Options) Listen(ctx context.Context, network, address string) (*Listener, error) {
-	ln, err := listen.Listen(ctx, network, address, listen.Config{AllowMismatch: o.AllowMismatch})
+	l := &Listener{opts: o, orders: newOrders(), started: time.Now()}
+	l.life.opts = &l.opts
+	l.shut = l.life.openEndpoint(listenerEndpoint{l}) // before the sockets, which are never a stranger's
+	ln, err := listen.Listen(ctx, network, address, l.life.listenConfig())
 	if err != nil {
+		l.shut()
 		return nil, fmt.Errorf("overlap: %w", err)
 	}
-	return &Listener{opts: o, ln: ln}, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ln = ln
+	return l, nil
 }
 
 // Accept returns the next connection. It returns no error because of a retirement:
 // after Retire it blocks until Close.
 func (l *Listener) Accept() (net.Conn, error) {
-	l.join.Do(func() { l.err = l.ln.Join() })
+	l.join.Do(l.enter)
 	if l.err != nil && !errors.Is(l.err, net.ErrClosed) { // what was accepted before it left is still to be had
 		return nil, fmt.Errorf("overlap: join the rotation: %w", l.err)
 	}
 	return l.ln.Accept()
 }
+
+// enter joins the rotation, unless the options say dark.
+func (l *Listener) enter() {
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	l.err = l.rotation().begin()
+}
+
+func (l *Listener) rotation() rotation { return rotation{&l.life, []*listen.Listener{l.ln}} }
+
+// RetireAsked is closed when an operator asks the listener to leave, as "server retire"
+// does. Only its caller knows how to finish the connections: wait for it beside SIGTERM,
+// and call Retire. After [ErrTakenBack] it is another channel.
+func (l *Listener) RetireAsked() <-chan struct{} { return l.orders.retireAsked() }
 
 // Retire steers new connections to the other releases on the port, waits until the
 // kernel holds none for this one, and closes the sockets. When it returns, every
@@ -71,32 +109,122 @@ func (l *Listener) Accept() (net.Conn, error) {
 //
 // It returns the error of ctx when that ends first, or DrainTimeout does because nobody
 // calls Accept; the sockets are closed then too. On a listener that has left or was
-// closed it returns net.ErrClosed. Of the hooks in Options, OnPhase and OnNotice are
-// called.
+// closed it returns net.ErrClosed, and ErrTakenBack when the operator has changed his mind.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
+	l.moving.Lock()
+	defer l.moving.Unlock()
 	opts := l.opts.within(ctx)
-	d := &departure{
-		ports: []port{l.ln}, opts: &opts, life: &life{opts: &opts, state: StateRetiring},
-		told: func() {}, untold: func() {}, began: time.Now(),
-		verdict: Verdict{Release: opts.Release, Retired: true, Tier: Tier(l.ln.Tier())},
-	}
 	ctx, stop := context.WithTimeout(ctx, opts.DrainTimeout)
 	defer stop()
+	d := l.departure(&opts)
+	from, _ := l.life.now()
+	switch from {
+	case StateDrained:
+		return d.verdict, net.ErrClosed
+	case StateDark, StateServing: // one that nobody has accepted from goes on starting
+		l.life.advance(StateRetiring)
+	}
+	d.dark = from == StateDark
 	err := d.leave(ctx)
+	if errors.Is(err, errTakenBack) {
+		return d.verdict, l.resume(from)
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	d.verdict.Retired = !errors.Is(err, net.ErrClosed)
 	d.verdict.judge()
+	l.life.deliver(d.verdict)
+	l.life.advance(StateDrained)
 	return d.verdict, err
 }
 
+// departure is the way out of a listener that begins to leave now.
+func (l *Listener) departure(opts *Options) *departure {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	began := time.Now()
+	l.until = began.Add(opts.DrainTimeout)
+	return &departure{
+		ports: []port{l.ln}, opts: opts, life: &l.life, began: began, undo: l.orders.begin(),
+		told: func() {}, untold: func() {},
+		verdict: Verdict{Release: opts.Release, Tier: Tier(l.ln.Tier())},
+	}
+}
+
+// resume goes back to what the listener did before a retirement that was taken back.
+func (l *Listener) resume(to State) error {
+	l.orders.obeyed()
+	l.mu.Lock()
+	l.until = time.Time{}
+	l.mu.Unlock()
+	return errors.Join(ErrTakenBack, l.life.advance(to))
+}
+
 // Close closes the listener at once: what the kernel still holds for it is reset.
-// After Retire there is nothing left to lose.
-func (l *Listener) Close() error { return l.ln.Close() }
+// After Retire there is nothing left to lose, and who follows it at the endpoint, which
+// closes too, has the verdict.
+func (l *Listener) Close() error {
+	err := l.ln.Close()
+	l.life.advance(StateDrained) // unless Retire has
+	l.shut()
+	return err
+}
 
 // Addr returns the address, with the port that was chosen where 0 was asked for.
 func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
 // Tier says what this host offers.
 func (l *Listener) Tier() Tier { return Tier(l.ln.Tier()) }
+
+// listenerEndpoint is a listener as its control endpoint shows it. Of what goes on in the
+// connections it knows nothing.
+type listenerEndpoint struct{ *Listener }
+
+// Status says what the listener is doing.
+func (e listenerEndpoint) Status() control.Status {
+	e.mu.Lock()
+	ln, until := e.ln, e.until
+	e.mu.Unlock()
+	var lns []*listen.Listener
+	if ln != nil {
+		lns = append(lns, ln)
+	}
+	s := e.life.status(lns)
+	s.Started, s.Deadline = e.started, until
+	return s
+}
+
+// Retire asks whoever has the listener: see [Listener.RetireAsked].
+func (e listenerEndpoint) Retire() { e.orders.retire() }
+
+// TakeBack undoes a retirement while the sockets are still open.
+func (e listenerEndpoint) TakeBack() { e.orders.takeBack() }
+
+// Pin puts a dark listener into the rotation.
+func (e listenerEndpoint) Pin() error { return e.turn(StateServing) }
+
+// Unpin takes a listener out of the rotation, to come back.
+func (e listenerEndpoint) Unpin() error { return e.turn(StateDark) }
+
+func (e listenerEndpoint) turn(to State) error {
+	if !e.moving.TryLock() {
+		return fmt.Errorf("a listener that is on its way cannot become %v", to)
+	}
+	defer e.moving.Unlock()
+	if err := e.life.mayTurn(to); err != nil {
+		return err
+	}
+	return e.rotation().turn(to)
+}
+
+// Knock makes new connections until one has come to us.
+func (e listenerEndpoint) Knock() error {
+	e.mu.Lock()
+	ln := e.ln
+	e.mu.Unlock()
+	if ln == nil {
+		return errors.New("it does not listen yet")
+	}
+	return ln.Knock()
+}

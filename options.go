@@ -57,6 +57,10 @@ type Options struct {
 	// Serve returns an error.
 	Dark bool
 
+	// AllowStrangers lets the instance share its port with listeners that are no
+	// instances, or have no endpoint. See ErrStranger.
+	AllowStrangers bool
+
 	// Plain leaves out steering, settling and lingering: the instance closes its
 	// listeners and calls http.Server.Shutdown, as everybody does. It loses
 	// requests. It is there so that a client can show that it sees loss.
@@ -64,7 +68,9 @@ type Options struct {
 
 	// NoEndpoint leaves out the control endpoint, an abstract unix socket by which the
 	// same user and root see what the instance does, and tell it to retire: as "server
-	// status" and "server retire" do, for every program that has overlap in it.
+	// status" and "server retire" do, for every program that has overlap in it. By it
+	// instances also tell each other from strangers: one without is a stranger to the next,
+	// which needs AllowStrangers.
 	NoEndpoint bool
 
 	// Private answers at the control endpoint what the endpoint itself does not, to the

@@ -27,6 +27,8 @@ var roles = map[string]func(config) error{
 	"serve":  serveRole,  // an instance, until SIGTERM
 	"listen": listenRole, // a Listener that does not Accept before it is told to
 	"squat":  squatRole,  // holds the port without sharing it
+
+	"stranger": strangerRole, // shares the port, and is no instance
 }
 
 // config is what a test tells a process.
@@ -46,6 +48,7 @@ type config struct {
 	TLS            bool
 	H2C            bool // HTTP/2 in clear, beside HTTP/1
 	NoHTTP2        bool
+	NoEndpoint     bool
 }
 
 // event is what a process tells the test, a line each.
@@ -144,7 +147,7 @@ func serveRole(c config) error {
 	}
 	var inst *Instance
 	inst = New(Options{
-		Release: c.Release, LingerTimeout: c.Linger, DrainTimeout: c.Drain, FinishTimeout: c.Finish, Plain: c.Plain, Dark: c.Dark,
+		Release: c.Release, LingerTimeout: c.Linger, DrainTimeout: c.Drain, FinishTimeout: c.Finish, Plain: c.Plain, Dark: c.Dark, NoEndpoint: c.NoEndpoint,
 		OnState: func(_, to State) {
 			tell(event{PID: os.Getpid(), State: to.String(), Addr: fmt.Sprint(inst.Addrs())})
 			if c.CrashOnServing && to == StateServing {

@@ -41,7 +41,7 @@ func (inst *Instance) departure() *departure {
 	defer inst.mu.Unlock()
 	inst.left = time.Now()
 	return &departure{
-		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: inst.left, undo: inst.undo,
+		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: inst.left, undo: inst.orders.begin(),
 		told: inst.tell, untold: inst.untell,
 		verdict: Verdict{Release: inst.opts.Release, Tier: tierOf(inst.lns)},
 	}
@@ -161,12 +161,9 @@ func (inst *Instance) untell() {
 
 // resume goes back to what the instance did before a retirement that was taken back.
 func (inst *Instance) resume(to State) error {
+	inst.orders.obeyed()
 	inst.mu.Lock()
-	inst.asked, inst.undo, inst.left = make(chan struct{}), make(chan struct{}), time.Time{}
-	if inst.again {
-		close(inst.asked)
-	}
-	inst.again = false
+	inst.left = time.Time{}
 	inst.mu.Unlock()
 	if err := inst.life.advance(to); err != nil {
 		return err

@@ -26,52 +26,80 @@ func (inst *Instance) Unpin() error { return inst.ask(StateDark) }
 
 // ask has it done where the instance is served.
 func (inst *Instance) ask(to State) error {
-	if from := inst.State(); from != StateDark && from != StateServing {
-		return fmt.Errorf("overlap: an instance that is %v cannot become %v", from, to)
+	if err := inst.life.mayTurn(to); err != nil {
+		return err
 	}
 	t := turn{to: to, done: make(chan error, 1)}
 	select {
 	case inst.turns <- t:
-		return <-t.done
-	case <-inst.retireAsked():
+		if err := <-t.done; err != nil {
+			return fmt.Errorf("overlap: %w", err)
+		}
+		return nil
+	case <-inst.orders.retireAsked():
 		return fmt.Errorf("overlap: an instance that is told to retire cannot become %v", to)
 	case <-inst.over:
 		return fmt.Errorf("overlap: an instance that has ended cannot become %v", to)
 	}
 }
 
-// turn goes into the rotation, or out of it.
-func (inst *Instance) turn(to State) error {
-	if inst.State() == to {
-		return nil
+// mayTurn says whether it is ready, and not on its way out.
+func (l *life) mayTurn(to State) error {
+	if from, _ := l.now(); from != StateDark && from != StateServing {
+		return fmt.Errorf("overlap: an instance that is %v cannot become %v", from, to)
 	}
-	if err := inst.take(to); err != nil {
-		return fmt.Errorf("overlap: %w", err)
-	}
-	return inst.life.advance(to)
+	return nil
 }
 
-// take makes all ports take their part, or none. It is what an instance that starts does,
-// too: then there is nothing to leave.
-func (inst *Instance) take(to State) error {
-	if to == StateServing {
-		return inst.eachPort((*listen.Listener).Join)
+// rotation is the part that listeners take in their groups. It is for one goroutine at a time.
+type rotation struct {
+	life *life
+	lns  []*listen.Listener
+}
+
+func (inst *Instance) rotation() rotation { return rotation{&inst.life, inst.lns} }
+
+// begin is the first turn: into the rotation, unless the options say dark.
+func (r rotation) begin() error {
+	to := StateServing
+	if r.life.opts.Dark {
+		to = StateDark
 	}
-	if t := inst.Tier(); !t.Lossless {
+	return r.turn(to)
+}
+
+// turn goes into the rotation, or out of it.
+func (r rotation) turn(to State) error {
+	if from, _ := r.life.now(); from == to {
+		return nil
+	}
+	if err := r.take(to); err != nil {
+		return err
+	}
+	return r.life.advance(to)
+}
+
+// take makes all listeners take their part, or none.
+func (r rotation) take(to State) error {
+	if to == StateServing {
+		return r.each((*listen.Listener).Join)
+	}
+	if t := tierOf(r.lns); !t.Lossless {
 		return fmt.Errorf("it would get connections all the same: %s", t.Why)
 	}
-	if inst.State() == StateStarting {
-		inst.noteLonely()
+	if from, _ := r.life.now(); from == StateStarting {
+		r.noteLonely() // and there is nothing to leave
 		return nil
 	}
-	if err := inst.eachPort((*listen.Listener).Steer); err != nil {
-		return errors.Join(err, inst.eachPort((*listen.Listener).Join))
+	if err := r.each((*listen.Listener).Steer); err != nil {
+		return errors.Join(err, r.each((*listen.Listener).Join))
 	}
-	return inst.eachPort((*listen.Listener).Rest)
+	return r.each((*listen.Listener).Rest)
 }
 
-func (inst *Instance) eachPort(do func(*listen.Listener) error) error {
-	for _, ln := range inst.lns {
+// each does something with one after the other, up to the first error.
+func (r rotation) each(do func(*listen.Listener) error) error {
+	for _, ln := range r.lns {
 		if err := do(ln); err != nil {
 			return fmt.Errorf("%v: %w", ln.Addr(), err)
 		}
@@ -80,10 +108,13 @@ func (inst *Instance) eachPort(do func(*listen.Listener) error) error {
 }
 
 // noteLonely says where a dark instance is not: alone on a port.
-func (inst *Instance) noteLonely() {
-	for _, ln := range inst.lns {
+func (r rotation) noteLonely() {
+	for _, ln := range r.lns {
 		if ln.Alone() {
-			inst.life.notice("dark, and alone on %v: the kernel hands it all new connections until another instance is in rotation", ln.Addr())
+			r.life.notice("dark, and alone on %v: the kernel hands it all new connections until another instance is in rotation", ln.Addr())
 		}
 	}
 }
+
+// knock makes new connections to each port until one has come to us.
+func (r rotation) knock() error { return r.each((*listen.Listener).Knock) }

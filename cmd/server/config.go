@@ -28,14 +28,15 @@ type config struct {
 	TLSTicketKeys string
 	H2C           bool
 
-	DrainTimeout  time.Duration
-	FinishTimeout time.Duration
-	LingerTimeout time.Duration
-	SettleTimeout time.Duration
-	Spread        time.Duration
-	Retire        string
-	Dark          bool
-	AllowMismatch bool
+	DrainTimeout   time.Duration
+	FinishTimeout  time.Duration
+	LingerTimeout  time.Duration
+	SettleTimeout  time.Duration
+	Spread         time.Duration
+	Retire         string
+	Dark           bool
+	AllowMismatch  bool
+	AllowStrangers bool
 
 	AccessLog bool
 	LogFormat string

@@ -80,6 +80,7 @@ var other = map[string]string{
 	"retire":          "plain",
 	"dark":            "true",
 	"allow-mismatch":  "true",
+	"allow-strangers": "true",
 	"access-log":      "false",
 	"log-format":      "text",
 	"log-level":       "WARN",

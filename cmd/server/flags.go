@@ -52,6 +52,8 @@ func (c *config) flags() *pflag.FlagSet {
 	fs.BoolVar(&c.Dark, "dark", false, "stay out of the rotation until \"server pin\"")
 	fs.BoolVar(&c.AllowMismatch, "allow-mismatch", false,
 		"listen beside a socket that would take our connections from us, or we its, instead of sharing")
+	fs.BoolVar(&c.AllowStrangers, "allow-strangers", false,
+		"share the port with processes that are no instances, or have no endpoint")
 
 	fs.BoolVar(&c.AccessLog, "access-log", true, "one log line for each request")
 	fs.Var(newChoice(&c.LogFormat, formatAuto, formatText, formatJSON), "log-format",

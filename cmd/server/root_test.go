@@ -68,7 +68,7 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"serve", "--help"}, []string{
 			"server retire v1", "OVERLAP_DRAIN_TIMEOUT", "drain-timeout: 1m", "PORT=8080",
 			"--addr", "--release", "--drain-timeout", "--finish-timeout", "--linger-timeout", "--settle-timeout",
-			"--retire graceful|plain", "--access-log", "--log-format auto|text|json", "--log-level", "--allow-mismatch", "--config",
+			"--retire graceful|plain", "--access-log", "--log-format auto|text|json", "--log-level", "--allow-mismatch", "--allow-strangers", "--config",
 			"Exit codes:", "78", "Signals:", "TERM", "INT", "HUP", "USR1", "USR2", "QUIT",
 			"/slow?for=5s", "/echo", "/bytes?n=1000", "chunked=1", "/events", "/ws", "/livez", "/readyz",
 			"https://host:port", "http://host:port", "--tls-cert", "--tls-key", "--tls-ticket-keys", "--h2c", "--spread",

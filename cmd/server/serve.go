@@ -85,19 +85,20 @@ func (s *service) noteStart() {
 
 func (s *service) options() overlap.Options {
 	return overlap.Options{
-		Release:       s.cfg.Release,
-		DrainTimeout:  s.cfg.DrainTimeout,
-		FinishTimeout: atLeastSome(s.cfg.FinishTimeout),
-		LingerTimeout: atLeastSome(s.cfg.LingerTimeout),
-		SettleTimeout: atLeastSome(s.cfg.SettleTimeout),
-		AllowMismatch: s.cfg.AllowMismatch,
-		Plain:         s.cfg.Retire == retirePlain,
-		Dark:          s.cfg.Dark,
-		Private:       s.metrics.private(),
-		OnState:       s.onState,
-		OnPhase:       s.onPhase,
-		OnNotice:      s.onNotice,
-		OnVerdict:     s.onVerdict,
+		Release:        s.cfg.Release,
+		DrainTimeout:   s.cfg.DrainTimeout,
+		FinishTimeout:  atLeastSome(s.cfg.FinishTimeout),
+		LingerTimeout:  atLeastSome(s.cfg.LingerTimeout),
+		SettleTimeout:  atLeastSome(s.cfg.SettleTimeout),
+		AllowMismatch:  s.cfg.AllowMismatch,
+		AllowStrangers: s.cfg.AllowStrangers,
+		Plain:          s.cfg.Retire == retirePlain,
+		Dark:           s.cfg.Dark,
+		Private:        s.metrics.private(),
+		OnState:        s.onState,
+		OnPhase:        s.onPhase,
+		OnNotice:       s.onNotice,
+		OnVerdict:      s.onVerdict,
 	}
 }
 

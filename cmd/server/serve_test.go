@@ -92,10 +92,10 @@ func TestNoticesAreWarningsAndPhasesAreDetail(t *testing.T) {
 func TestOptionsAreWhatWasConfigured(t *testing.T) {
 	s := newService(config{
 		Release: "v1", DrainTimeout: 4, FinishTimeout: 3, LingerTimeout: 0, SettleTimeout: 1,
-		AllowMismatch: true, Retire: retirePlain,
+		AllowMismatch: true, AllowStrangers: true, Retire: retirePlain,
 	}, nil, nil)
 	o := s.options()
-	if o.Release != "v1" || o.DrainTimeout != 4 || o.FinishTimeout != 3 || o.SettleTimeout != 1 || !o.AllowMismatch || !o.Plain {
+	if o.Release != "v1" || o.DrainTimeout != 4 || o.FinishTimeout != 3 || o.SettleTimeout != 1 || !o.AllowMismatch || !o.AllowStrangers || !o.Plain {
 		t.Errorf("got %+v", o)
 	}
 	if o.LingerTimeout == 0 {

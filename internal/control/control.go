@@ -27,7 +27,7 @@ type Status struct {
 	PID         int         `json:"pid"` // as its caller sees it: in containers each has its own numbers
 	UID         int         `json:"uid"`
 	Program     string      `json:"program"`
-	Started     time.Time   `json:"started"`
+	Started     time.Time   `json:"started,omitzero"`
 	State       string      `json:"state"`
 	Phase       string      `json:"phase,omitempty"`
 	Deadline    time.Time   `json:"deadline,omitzero"` // when what is left is cut, if it retires
@@ -37,16 +37,18 @@ type Status struct {
 	Why         string      `json:"why,omitempty"` // it is not lossless
 	Connections Connections `json:"connections"`
 	Requests    int64       `json:"requests"` // answered so far
+	Sockets     []uint64    `json:"sockets"`  // that its process listens on, by inode: all of them
 }
 
 // Port is one address that an instance listens on.
 type Port struct {
-	Addr     string `json:"addr"`
-	Pinned   bool   `json:"pinned"`   // it is in the rotation, where there is another instance
-	Accepted int    `json:"accepted"` // connections so far
-	HalfOpen int    `json:"half_open"`
-	Queued   int    `json:"queued"` // connections that wait to be accepted
-	Others   int    `json:"others"` // sockets of others on this port
+	Addr     string   `json:"addr"`
+	Pinned   bool     `json:"pinned"`   // it is in the rotation, where there is another instance
+	Accepted int      `json:"accepted"` // connections so far
+	HalfOpen int      `json:"half_open"`
+	Queued   int      `json:"queued"`  // connections that wait to be accepted
+	Others   int      `json:"others"`  // sockets of others on this port
+	Members  []uint64 `json:"members"` // those, by inode
 }
 
 // Connections are how many there are of each kind.

@@ -62,19 +62,20 @@ func (k *unsteered) pending() (sum Pending, err error) {
 
 // others reads the table where it can be read. Where it cannot, there may be
 // somebody: a linger too many costs time, one too few costs requests.
-func (k *unsteered) others() (int, error) {
+func (k *unsteered) others() ([]uint64, error) {
+	somebody := []uint64{0}
 	t, err := openTable(k.l.addr.(*net.TCPAddr).AddrPort().Addr().Is6())
 	if err != nil {
-		return 1, nil
+		return somebody, nil
 	}
 	defer t.close()
 	lines, err := t.listeners()
 	if err != nil {
-		return 1, nil
+		return somebody, nil
 	}
 	_, others, err := splitGroup(lines, k.l.sockets())
 	if err != nil {
-		return 1, nil
+		return somebody, nil
 	}
-	return len(others), nil
+	return inodesOf(others), nil
 }

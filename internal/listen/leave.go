@@ -23,8 +23,9 @@ type kernel interface {
 	knock() error
 	// pending says what the kernel still holds for us.
 	pending() (Pending, error)
-	// others counts the sockets of the group that are not ours.
-	others() (int, error)
+	// others returns the sockets of the group that are not ours, by inode. One that is 0
+	// stands for somebody who may be there.
+	others() ([]uint64, error)
 	// caught says whether a connection from this address is one that away made.
 	caught(from netip.AddrPort) bool
 	// release gives back what was kept for a retirement.
@@ -112,11 +113,11 @@ func (l *Listener) Steer() error {
 	if l.hasLeft() {
 		return net.ErrClosed
 	}
-	n, err := l.kernel.others()
+	others, err := l.kernel.others()
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if len(others) == 0 {
 		return ErrAlone
 	}
 	l.queue.setUnbounded(true)
@@ -135,8 +136,8 @@ func (l *Listener) Steer() error {
 
 // Alone says whether nobody else listens in the group.
 func (l *Listener) Alone() bool {
-	n, err := l.kernel.others()
-	return err == nil && n == 0
+	others, err := l.kernel.others()
+	return err == nil && len(others) == 0
 }
 
 // Settle accepts until the kernel holds nothing for the listener, or ctx ends.

@@ -30,11 +30,11 @@ func (k *script) rest() error                { k.calls = append(k.calls, "rest")
 func (k *script) knock() error               { return nil }
 func (k *script) caught(netip.AddrPort) bool { return false }
 func (k *script) release()                   {}
-func (k *script) others() (n int, err error) {
+func (k *script) others() ([]uint64, error) {
 	if k.alone {
-		return 0, nil
+		return nil, nil
 	}
-	return 1, nil
+	return []uint64{1}, nil
 }
 
 func (k *script) pending() (Pending, error) {

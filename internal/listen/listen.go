@@ -31,7 +31,15 @@ var ErrMismatch = errors.New("address overlaps with another listener instead of 
 type Config struct {
 	// AllowMismatch lets Listen go on where it would return ErrMismatch.
 	AllowMismatch bool
+
+	// Guard may refuse the port because of who listens on it already. It is asked before
+	// anything has happened, but not of a port 0, nor where there is no /proc.
+	Guard Guard
 }
+
+// Guard returns why an address must not be shared, or nil. group returns the inodes of the
+// sockets that listen there at the moment, of our user.
+type Guard func(addr string, group func() []uint64) error
 
 // Tier is what this host offers: Lossless, or best effort with the reason why.
 type Tier struct {

@@ -11,6 +11,9 @@ import (
 
 const anyCPU = -1
 
+// Sockets: how to know them is not known here.
+func Sockets() []uint64 { return nil }
+
 func openFirst(ctx context.Context, network, address string, _ Config) (*socket, error) {
 	return open(ctx, network, address)
 }
@@ -34,6 +37,6 @@ func (polite) away() error                { return nil }
 func (polite) rest() error                { return nil }
 func (polite) knock() error               { return nil }
 func (polite) pending() (Pending, error)  { return Pending{}, nil }
-func (polite) others() (int, error)       { return 1, nil } // there may be somebody
+func (polite) others() ([]uint64, error)  { return []uint64{0}, nil } // there may be somebody
 func (polite) caught(netip.AddrPort) bool { return false }
 func (polite) release()                   {}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ba995850/overlap/internal/holder"
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
 )
@@ -53,14 +54,16 @@ type neighbour struct {
 	tuple
 	uid       string
 	listening bool
-	held      bool // by a process: what is in TIME_WAIT is not
-	holder    owner
-
-	inode   uint64
-	queued  int
-	backlog Fact[int]
-	mptcp   Fact[bool]
+	inode     uint64 // 0: no process holds it, as in TIME_WAIT
+	queued    int
+	backlog   Fact[int]
+	mptcp     Fact[bool]
 }
+
+// held says whether a process has it open.
+func (n neighbour) held() bool { return n.inode != 0 }
+
+func (n neighbour) holder() holder.Process { return holder.Of(n.inode)[n.inode] }
 
 // openFirst opens the first socket of a listener. What else is on the port is
 // looked at before the bind, when nothing has happened yet.
@@ -71,6 +74,9 @@ func openFirst(ctx context.Context, network, address string, cfg Config) (*socke
 			return err
 		}
 		if err := mine.checkNeighbours(); err != nil && !cfg.AllowMismatch {
+			return err
+		}
+		if err := mine.askGuard(cfg.Guard); err != nil {
 			return err
 		}
 		return reuseport.Control(network, address, c)
@@ -105,13 +111,37 @@ func tupleOf(network, address string, c syscall.RawConn) (t tuple, err error) {
 // checkNeighbours returns ErrMismatch when one of our user overlaps with us. A
 // neighbour of another user makes the bind fail: explain has the words for that.
 func (t tuple) checkNeighbours() error {
-	for _, n := range t.neighbours(func(ln line) bool { return ln.listening }) {
-		if n.uid == strconv.Itoa(os.Geteuid()) && n.tuple != t {
+	for _, n := range t.listeners() {
+		if n.tuple != t {
 			return fmt.Errorf("%w: %s listens on %v, this would listen on %v. Give both the same address, or stop the other first",
-				ErrMismatch, n.holder, n.tuple, t)
+				ErrMismatch, n.holder(), n.tuple, t)
 		}
 	}
 	return nil
+}
+
+// listeners are the neighbours of our user that listen.
+func (t tuple) listeners() []neighbour {
+	me := strconv.Itoa(os.Geteuid())
+	return slices.DeleteFunc(t.neighbours(func(ln line) bool { return ln.listening }), func(n neighbour) bool { return n.uid != me })
+}
+
+// askGuard lets the guard decide about those with whom we would share.
+func (t tuple) askGuard(guard Guard) error {
+	if guard == nil || t.local.Port() == 0 {
+		return nil
+	}
+	return guard(t.local.String(), t.group)
+}
+
+// group returns the listening sockets, by inode, that are in our group before we are.
+func (t tuple) group() (inodes []uint64) {
+	for _, n := range t.listeners() {
+		if n.tuple == t {
+			inodes = append(inodes, n.inode)
+		}
+	}
+	return inodes
 }
 
 // String writes the tuple as an address with what else decides.
@@ -138,10 +168,6 @@ func (t tuple) neighbours(wanted func(line) bool) []neighbour {
 	for _, v6 := range []bool{false, true} {
 		found = append(found, t.neighboursIn(v6, wanted)...)
 	}
-	owners := ownersOf(found)
-	for i, n := range found {
-		found[i].holder = owners[n.inode]
-	}
 	return found
 }
 
@@ -154,7 +180,7 @@ func (t tuple) neighboursIn(v6 bool, wanted func(line) bool) (found []neighbour)
 	details := bindDetails(v6, t.local.Port())
 	tab.each(func(ln line) (more bool) {
 		if ln.local.Port() == t.local.Port() && wanted(ln) {
-			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening, held: ln.inode != 0, inode: ln.inode, queued: ln.queued}
+			n := neighbour{tuple: tuple{local: ln.local}, uid: ln.uid, listening: ln.listening, inode: ln.inode, queued: ln.queued}
 			n.backlog, n.mptcp = details.more(ln.inode)
 			n.v6only, n.device = details.of(ln, t)
 			n.v6only = n.v6only && n.local.Addr().IsUnspecified()
@@ -178,7 +204,7 @@ func (t tuple) explain(err error) error {
 
 // likelier compares who is in the way: a listener, then what a process holds.
 func likelier(a, b neighbour) int {
-	return cmp.Or(rank(b.listening)-rank(a.listening), rank(b.held)-rank(a.held))
+	return cmp.Or(rank(b.listening)-rank(a.listening), rank(b.held())-rank(a.held()))
 }
 
 func rank(is bool) int {
@@ -192,11 +218,11 @@ func (n neighbour) remedy() string {
 	me := strconv.Itoa(os.Geteuid())
 	switch {
 	case !n.listening:
-		return fmt.Sprintf("it is the local port of a connection of %s. Choose a port outside net.ipv4.ip_local_port_range, or add it to net.ipv4.ip_local_reserved_ports", n.holder)
+		return fmt.Sprintf("it is the local port of a connection of %s. Choose a port outside net.ipv4.ip_local_port_range, or add it to net.ipv4.ip_local_reserved_ports", n.holder())
 	case n.uid != me:
-		return fmt.Sprintf("held by %s of user %s while this runs as user %s. Only processes of one user share a port: run both as the same", n.holder, userName(n.uid), userName(me))
+		return fmt.Sprintf("held by %s of user %s while this runs as user %s. Only processes of one user share a port: run both as the same", n.holder(), userName(n.uid), userName(me))
 	default:
-		return fmt.Sprintf("held by %s without SO_REUSEPORT. Stop it once, or make it listen with SO_REUSEPORT too", n.holder)
+		return fmt.Sprintf("held by %s without SO_REUSEPORT. Stop it once, or make it listen with SO_REUSEPORT too", n.holder())
 	}
 }
 

@@ -39,7 +39,7 @@ func TestWhatOverlaps(t *testing.T) {
 }
 
 func TestTheLikeliestHolderIsNamed(t *testing.T) {
-	gone, client, server := neighbour{}, neighbour{held: true}, neighbour{listening: true, held: true}
+	gone, client, server := neighbour{}, neighbour{inode: 1}, neighbour{listening: true, inode: 2}
 	for _, held := range [][]neighbour{{gone, client, server}, {server, client, gone}, {client, server, gone}} {
 		if got := slices.MinFunc(held, likelier); got != server {
 			t.Errorf("of %+v it names %+v", held, got)

@@ -118,9 +118,9 @@ func (k *pinned) pending() (Pending, error) {
 	return sum, err
 }
 
-func (k *pinned) others() (int, error) {
+func (k *pinned) others() ([]uint64, error) {
 	_, others, err := k.members()
-	return len(others), err
+	return inodesOf(others), err
 }
 
 // members splits the group into our sockets and those of others. The kernel

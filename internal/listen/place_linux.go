@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/ba995850/overlap/internal/holder"
 	"github.com/libp2p/go-reuseport"
 	"golang.org/x/sys/unix"
 )
@@ -62,11 +63,21 @@ func (t tuple) look(bound error) Place {
 	if errors.Is(bound, unix.EADDRINUSE) {
 		p.Bind = t.explain(bound)
 	}
-	for _, n := range t.neighbours(func(ln line) bool { return ln.listening }) {
+	near := t.neighbours(func(ln line) bool { return ln.listening })
+	holders := holdersOf(near)
+	for _, n := range near {
 		p.Members = append(p.Members, Member{
 			Addr: n.tuple.String(), Shares: n.tuple == t, Ours: n.uid == strconv.Itoa(os.Geteuid()), User: userName(n.uid),
-			PID: n.holder.pid, Program: n.holder.program, Queued: n.queued, Backlog: n.backlog, MPTCP: n.mptcp,
+			PID: holders[n.inode].PID, Program: holders[n.inode].Program, Queued: n.queued, Backlog: n.backlog, MPTCP: n.mptcp,
 		})
 	}
 	return p
+}
+
+func holdersOf(near []neighbour) map[uint64]holder.Process {
+	inodes := make([]uint64, len(near))
+	for i, n := range near {
+		inodes[i] = n.inode
+	}
+	return holder.Of(inodes...)
 }

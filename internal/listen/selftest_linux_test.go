@@ -180,8 +180,8 @@ func TestAHostThatDoesNotSteerAndDoesNotShowMayHaveSomebody(t *testing.T) {
 	socks := a.socks
 	a.socks = []*socket{{inode: 1}}
 	a.mu.Unlock()
-	if n, err := (&unsteered{l: a.Listener}).others(); n != 1 || err != nil {
-		t.Errorf("%d others, %v", n, err)
+	if others, err := (&unsteered{l: a.Listener}).others(); len(others) != 1 || err != nil {
+		t.Errorf("%d others, %v", others, err)
 	}
 	a.mu.Lock()
 	a.socks = socks

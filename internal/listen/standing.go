@@ -7,7 +7,7 @@ type Standing struct {
 	Joined   bool // it is in the rotation, or means to be as soon as it is not alone
 	Accepted int  // connections so far; of the probes of members some are among them
 	Pending  Pending
-	Others   int // sockets in the group that are not ours
+	Others   []uint64 // inodes of the sockets in the group that are not ours
 }
 
 // Standing asks the kernel. It returns net.ErrClosed when the listener has left.

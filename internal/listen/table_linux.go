@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/ba995850/overlap/internal/holder"
 )
 
 // table is the kernel's list of TCP sockets of one address family, kept open so
@@ -59,6 +61,34 @@ func (t *table) listeners() ([]line, error) {
 		return ln.listening
 	})
 	return lines, err
+}
+
+func inodesOf(lines []line) []uint64 {
+	inodes := make([]uint64, len(lines))
+	for i, ln := range lines {
+		inodes[i] = ln.inode
+	}
+	return inodes
+}
+
+// Sockets returns all TCP sockets that this process listens on, by inode, also those
+// that were not opened by a Listener.
+func Sockets() (inodes []uint64) {
+	mine := holder.Mine()
+	for _, v6 := range []bool{false, true} {
+		t, err := openTable(v6)
+		if err != nil {
+			continue
+		}
+		lines, _ := t.listeners()
+		t.close()
+		for _, inode := range inodesOf(lines) {
+			if mine[inode] {
+				inodes = append(inodes, inode)
+			}
+		}
+	}
+	return inodes
 }
 
 // each calls f for each line until it wants no more.
