@@ -38,11 +38,16 @@ func serve(ctx context.Context, stdout io.Writer, flags *flag.FlagSet, args []st
 	ended := make(chan error, 1)
 	go func() { ended <- s.grpc.Serve(s.port) }()
 	log.Info("serving", "addr", s.port.Addr().String(), "tier", s.port.Tier().String())
-	select {
-	case err := <-ended:
-		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
-		return s.leave()
+	for {
+		select {
+		case err := <-ended:
+			return fmt.Errorf("serve: %w", err)
+		case <-s.port.RetireAsked(): // by "server retire"
+		case <-ctx.Done():
+		}
+		if err := s.leave(); !errors.Is(err, overlap.ErrTakenBack) {
+			return err
+		}
 	}
 }
 
@@ -89,6 +94,9 @@ func (s *server) leave() error {
 	ctx, stop := context.WithTimeout(context.Background(), s.DrainTimeout)
 	defer stop()
 	verdict, err := s.retire(ctx)
+	if errors.Is(err, overlap.ErrTakenBack) {
+		return err
+	}
 	defer time.AfterFunc(s.ConnectionTimeout, s.endStreams).Stop()
 	var cut int64
 	select {
