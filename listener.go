@@ -29,7 +29,7 @@ type Listener struct {
 	join    sync.Once
 	err     error // of join
 
-	moving sync.Mutex // held by who goes in or out of the rotation, or leaves
+	moving sync.Mutex // held by who goes in or out of the rotation
 
 	mu    sync.Mutex
 	ln    *listen.Listener // does not change once Listen has returned
@@ -111,18 +111,13 @@ func (l *Listener) RetireAsked() <-chan struct{} { return l.orders.retireAsked()
 // calls Accept; the sockets are closed then too. On a listener that has left or was
 // closed it returns net.ErrClosed, and ErrTakenBack when the operator has changed his mind.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
-	l.moving.Lock()
-	defer l.moving.Unlock()
 	opts := l.opts.within(ctx)
 	ctx, stop := context.WithTimeout(ctx, opts.DrainTimeout)
 	defer stop()
 	d := l.departure(&opts)
-	from, _ := l.life.now()
-	switch from {
-	case StateDrained:
+	from := l.beginToLeave()
+	if from == StateDrained {
 		return d.verdict, net.ErrClosed
-	case StateDark, StateServing: // one that nobody has accepted from goes on starting
-		l.life.advance(StateRetiring)
 	}
 	d.dark = from == StateDark
 	err := d.leave(ctx)
@@ -137,6 +132,18 @@ func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 	l.life.deliver(d.verdict)
 	l.life.advance(StateDrained)
 	return d.verdict, err
+}
+
+// beginToLeave returns what the listener did before. One that nobody has accepted from goes
+// on starting.
+func (l *Listener) beginToLeave() (from State) {
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	from, _ = l.life.now()
+	if l.life.mayTurn(StateRetiring) == nil {
+		l.life.advance(StateRetiring)
+	}
+	return from
 }
 
 // departure is the way out of a listener that begins to leave now.

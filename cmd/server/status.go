@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,7 +23,8 @@ const statusHelp = `Show all instances in this network namespace that run as you
 program has overlap in it. root sees those of all users.
 
   STATE     starting, dark, serving, retiring (and its phase, and when it cuts), drained;
-            "no answer": the process is stopped, or hangs
+            "no answer": the process is stopped, or hangs; "stranger": it listens beside an
+            instance and is none, or has no endpoint, so that it takes a share unseen
   ROTATION  whether it is pinned, on each of its ports: only pinned instances get new
             connections
   BUSY      connections on which a request is being answered, or that are hijacked
@@ -43,7 +46,7 @@ func newStatus() *cobra.Command {
 		Example: statusExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := control.Find(cmd.Context(), askTimeout)
+			all, err := findAll(cmd.Context(), askTimeout)
 			if err != nil {
 				return err
 			}
@@ -95,7 +98,11 @@ func printTable(w io.Writer, all []control.Found, now time.Time) error {
 	fmt.Fprintln(t, "RELEASE\tPID\tSTATE\tROTATION\tADDR\tBUSY\tIDLE\tQUEUE\tANSWERED\tUP\tTIER")
 	for _, f := range all {
 		if f.Err != nil {
-			fmt.Fprintf(t, "?\t%d\tno answer\t\t\t\t\t\t\t\t\n", f.PID)
+			fmt.Fprintf(t, "?\t%s\tno answer\t\t\t\t\t\t\t\t\n", pidOf(f))
+			continue
+		}
+		if f.State == stateStranger {
+			fmt.Fprintf(t, "?\t%s\t%s: %s\t\t%s\t\t\t\t\t\t\n", pidOf(f), f.State, cmp.Or(f.Program, "not seen from here"), f.Addr)
 			continue
 		}
 		c := f.Connections
@@ -103,6 +110,14 @@ func printTable(w io.Writer, all []control.Found, now time.Time) error {
 			f.Addr, c.Active+c.Hijacked, c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
 	}
 	return t.Flush()
+}
+
+// pidOf is no number where nobody knows it.
+func pidOf(f control.Found) string {
+	if f.PID == 0 {
+		return "?"
+	}
+	return strconv.Itoa(f.PID)
 }
 
 func stateOf(s control.Status, now time.Time) string {

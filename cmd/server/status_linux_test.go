@@ -17,21 +17,27 @@ import (
 // Broken on purpose, and seen red: one that does not answer is left out; a phase is not
 // shown; the ports do not differ; no instance is no error.
 
-// mine returns what "status --json" says of a process.
-func mine(t *testing.T, p *process) map[string]any {
+// objects returns what "status --json" says.
+func objects(t *testing.T) (all []map[string]any) {
 	t.Helper()
 	got := call(nil, "status", "--json")
 	if got.code != 0 {
 		t.Fatalf("exit code %d: %s", got.code, got.stderr)
 	}
-	var all []map[string]any
 	must(t, json.Unmarshal([]byte(got.stdout), &all))
+	return all
+}
+
+// mine returns what "status --json" says of a process.
+func mine(t *testing.T, p *process) map[string]any {
+	t.Helper()
+	all := objects(t)
 	for _, is := range all {
 		if is["pid"] == float64(p.Process.Pid) {
 			return is
 		}
 	}
-	t.Fatalf("process %d is not in %s", p.Process.Pid, got.stdout)
+	t.Fatalf("process %d is not in %v", p.Process.Pid, all)
 	return nil
 }
 
