@@ -14,7 +14,7 @@ import (
 //
 // Broken on purpose, and seen red: the deadline is not that of the retirement; a port is
 // always pinned; NoEndpoint is not looked at; nobody is told of events; Private is not handed
-// on.
+// on; the clock of the connections does not go.
 
 // seen returns what there is of instances for which is returns true.
 func seen(t testing.TB, is func(control.Found) bool) []control.Found {
@@ -66,6 +66,31 @@ func TestAnInstanceShowsWhatItDoes(t *testing.T) {
 		t.Errorf("the successor shows %+v", s)
 	}
 	v1.verdict()
+}
+
+func TestAnInstanceShowsItsOldestRequest(t *testing.T) {
+	v1 := start(t, "serve", config{Release: "v1"})
+	began := time.Now()
+	c := connect(t, v1.addr)
+	if err := c.send("/hold", ""); err != nil {
+		t.Fatal(err)
+	}
+	const old = 300 * time.Millisecond // longer than a tick of its clock
+	for oldest := 0.0; oldest < old.Seconds(); {
+		oldest = v1.status().Oldest
+		if took := time.Since(began) + old; oldest > took.Seconds() {
+			t.Fatalf("after %v it is %v s old", took, oldest)
+		}
+	}
+	v1.say("release")
+	if _, err := c.receive(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); v1.status().Oldest > 0; {
+		if time.Since(began) > slow {
+			t.Fatal("it is still there")
+		}
+	}
 }
 
 func TestAnInstanceIsToldToRetireAndFollowed(t *testing.T) {

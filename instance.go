@@ -73,6 +73,7 @@ func (inst *Instance) Serve(srvs ...*http.Server) error {
 	if err := inst.begin(srvs); err != nil {
 		return err
 	}
+	defer inst.conns.Tick()()
 	defer inst.life.openEndpoint(endpoint{inst})()
 	defer close(inst.over)
 	if err := inst.listen(); err != nil {

@@ -28,6 +28,8 @@ program has overlap in it. root sees those of all users.
   ROTATION  whether it is pinned, on each of its ports: only pinned instances get new
             connections
   BUSY      connections on which a request is being answered, or that are hijacked
+  OLDEST    for how long the oldest of those requests has been in flight: since its header
+            was read, to the end of the answer. On HTTP/2 each stream is one
   IDLE      all others
   QUEUE     connections, and handshakes, that the kernel holds for it
   ANSWERED  requests so far
@@ -95,19 +97,19 @@ func statusObjects(all []control.Found) []statusObject {
 
 func printTable(w io.Writer, all []control.Found, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "RELEASE\tPID\tSTATE\tROTATION\tADDR\tBUSY\tIDLE\tQUEUE\tANSWERED\tUP\tTIER")
+	fmt.Fprintln(t, "RELEASE\tPID\tSTATE\tROTATION\tADDR\tBUSY\tOLDEST\tIDLE\tQUEUE\tANSWERED\tUP\tTIER")
 	for _, f := range all {
 		if f.Err != nil {
-			fmt.Fprintf(t, "?\t%s\tno answer\t\t\t\t\t\t\t\t\n", pidOf(f))
+			fmt.Fprintf(t, "?\t%s\tno answer\t\t\t\t\t\t\t\t\t\n", pidOf(f))
 			continue
 		}
 		if f.State == stateStranger {
-			fmt.Fprintf(t, "?\t%s\t%s: %s\t\t%s\t\t\t\t\t\t\n", pidOf(f), f.State, cmp.Or(f.Program, "not seen from here"), f.Addr)
+			fmt.Fprintf(t, "?\t%s\t%s: %s\t\t%s\t\t\t\t\t\t\t\n", pidOf(f), f.State, cmp.Or(f.Program, "not seen from here"), f.Addr)
 			continue
 		}
 		c := f.Connections
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%v\t%s\n", f.Release, f.PID, stateOf(f.Status, now), rotationOf(f.Status),
-			f.Addr, c.Active+c.Hijacked, c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%v\t%s\n", f.Release, f.PID, stateOf(f.Status, now), rotationOf(f.Status),
+			f.Addr, c.Active+c.Hijacked, oldestOf(f.Status), c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
 	}
 	return t.Flush()
 }
@@ -142,6 +144,14 @@ func rotationOf(s control.Status) string {
 		}
 	}
 	return strings.Join(words[:min(1, len(words))], "")
+}
+
+// oldestOf is nothing where no request is in flight.
+func oldestOf(s control.Status) string {
+	if s.Oldest == 0 {
+		return ""
+	}
+	return time.Duration(s.Oldest * float64(time.Second)).Round(time.Second / 10).String()
 }
 
 func queueOf(s control.Status) (sum int) {

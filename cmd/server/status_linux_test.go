@@ -99,6 +99,11 @@ func TestStatusSaysInAWordWhatItCan(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+	for want, oldest := range map[string]float64{"": 0, "1.3s": 1.34, "2m5s": 125} {
+		if got := oldestOf(control.Status{Oldest: oldest}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 	if n := queueOf(control.Status{Ports: []control.Port{in, out}}); n != 3 {
 		t.Errorf("the queue is %d", n)
 	}

@@ -36,8 +36,9 @@ type Status struct {
 	Tier        string      `json:"tier"`
 	Why         string      `json:"why,omitempty"` // it is not lossless
 	Connections Connections `json:"connections"`
-	Requests    int64       `json:"requests"` // answered so far
-	Sockets     []uint64    `json:"sockets"`  // that its process listens on, by inode: all of them
+	Requests    int64       `json:"requests"`         // answered so far
+	Oldest      float64     `json:"oldest,omitempty"` // age of the oldest request that is being answered
+	Sockets     []uint64    `json:"sockets"`          // that its process listens on, by inode: all of them
 }
 
 // Port is one address that an instance listens on.

@@ -14,9 +14,8 @@ type Conn struct {
 	conns  *Conns
 	secure bool // it carries TLS
 
-	// word is the state and, while retiring, when it was entered: in one word so
-	// that whoever closes an idle connection can be sure that nothing was read
-	// from it meanwhile.
+	// word is the state and when it was entered: in one word so that whoever closes an
+	// idle connection can be sure that nothing was read from it meanwhile.
 	word     atomic.Uint64
 	requests atomic.Int64
 	http2    atomic.Pointer[http2] // nil: it speaks HTTP/1, as far as we know
@@ -56,13 +55,8 @@ const (
 	stateBits = 4
 )
 
-// word packs a state with the time, which only a retirement needs to know.
-func (cs *Conns) word(s state) uint64 {
-	if cs.retired.Load() == 0 {
-		return uint64(s)
-	}
-	return uint64(cs.now())<<stateBits | uint64(s)
-}
+// word packs a state with the time.
+func (cs *Conns) word(s state) uint64 { return uint64(cs.stamp())<<stateBits | uint64(s) }
 
 func split(word uint64) (state, int64) {
 	return state(word & (1<<stateBits - 1)), int64(word >> stateBits)

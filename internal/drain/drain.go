@@ -28,6 +28,7 @@ type Conns struct {
 	epoch    time.Time     // stamps count from here
 	patience time.Duration // const but for tests
 	retired  atomic.Int64  // the stamp of Retire; 0: not retiring
+	clock    atomic.Int64  // a stamp that Tick renews, or exact
 	live     atomic.Int64  // connections that Linger waits for
 	late     atomic.Int64
 
@@ -43,7 +44,9 @@ type Conns struct {
 
 // New returns an empty set.
 func New() *Conns {
-	return &Conns{epoch: time.Now(), patience: patience, left: make(chan struct{}, 1)}
+	cs := &Conns{epoch: time.Now(), patience: patience, left: make(chan struct{}, 1)}
+	cs.clock.Store(cs.now())
+	return cs
 }
 
 // Listener returns ln with each connection in the set from Accept on: a ConnState
@@ -169,9 +172,6 @@ func (cs *Conns) noteProtocol(r *http.Request) {
 // streams that cross the end are lost, and not counted.
 func (cs *Conns) OneStep() bool { return cs.oneStep.Load() }
 
-// now is a stamp: nanoseconds since the epoch of the set, never 0.
-func (cs *Conns) now() int64 { return int64(time.Since(cs.epoch)) | 1 }
-
 func (cs *Conns) add(tcp *net.TCPConn, secure bool) *Conn {
 	c := &Conn{TCPConn: tcp, conns: cs, secure: secure}
 	c.word.Store(cs.word(fresh))
@@ -232,19 +232,29 @@ type Count struct {
 	Idle     int // kept alive between requests
 	Hijacked int // in the hands of a handler
 	Closing  int // closed by us, not yet by the peer
+
+	// Oldest is the age of the oldest request in flight, to a tick; 0 if there is none. One
+	// on HTTP/1 counts from when its header had been read, on HTTP/2 from when that
+	// began, to the end of the answer: an event stream is as old as it is long. What a
+	// handler has hijacked is no request any more.
+	Oldest time.Duration
 }
 
 // Count counts the connections.
 func (cs *Conns) Count() (n Count) {
+	now := cs.now()
+	oldest := now
 	cs.each(func(c *Conn) {
-		switch state, _ := split(c.word.Load()); state {
+		switch state, since := split(c.word.Load()); state {
 		case fresh, reading:
 			n.Fresh++
 		case whole, active:
 			n.Active++
+			oldest = min(oldest, since)
 		case streams, moving, moved:
-			if c.http2.Load().busy() {
+			if since, busy := c.http2.Load().oldest(); busy {
 				n.Active++
+				oldest = min(oldest, since)
 			} else {
 				n.Idle++
 			}
@@ -256,6 +266,7 @@ func (cs *Conns) Count() (n Count) {
 			n.Closing++
 		}
 	})
+	n.Oldest = time.Duration(now - oldest)
 	return n
 }
 

@@ -42,7 +42,7 @@ type http2 struct {
 
 	mu      sync.Mutex
 	in      splitter
-	open    map[uint32]halves // streams, and which half of each has ended
+	open    map[uint32]stream // those that have not ended
 	highest uint32            // of the client's streams
 	last    uint32            // stream that we, or net/http, have announced
 	faulty  bool              // and that because of an error: what it loses by that is its own
@@ -51,6 +51,12 @@ type http2 struct {
 	moved   bool
 	ended   bool
 	woken   bool // depart has been called and waits
+}
+
+// stream is one that is open.
+type stream struct {
+	ended halves
+	since int64 // the stamp of its begin
 }
 
 // halves of a stream: a bit for each that has ended.
@@ -64,7 +70,7 @@ const (
 // speakHTTP2 says that c speaks HTTP/2 from here on: after the client's preface, and
 // before anything of ours.
 func (c *Conn) speakHTTP2(wire net.Conn) *http2 {
-	h := &http2{conn: c, wire: wire, open: make(map[uint32]halves), last: everyStream}
+	h := &http2{conn: c, wire: wire, open: make(map[uint32]stream), last: everyStream}
 	c.http2.Store(h)
 	c.move(streams)
 	return h
@@ -163,7 +169,7 @@ func (h *http2) note(f *frame) {
 		h.announce(f.lastStream())
 	}
 	if f.kind == frameHeaders && f.stream%2 == 0 {
-		h.open[f.stream] = theirs // pushed: it has no other half
+		h.open[f.stream] = stream{theirs, h.conn.conns.stamp()} // pushed: it has no other half
 	}
 	if h.close(f, ours) && f.stream%2 == 1 {
 		h.conn.requests.Add(1)
@@ -174,14 +180,14 @@ func (h *http2) note(f *frame) {
 // sends behind an answer that did not need all of the body. It says whether it was
 // that half. h.mu is held.
 func (h *http2) close(f *frame, half halves) (closed bool) {
-	ended, open := h.open[f.stream]
+	s, open := h.open[f.stream]
 	if !open || !f.endsStream() {
 		return false
 	}
-	if f.kind == frameRST || ended|half == theirs|ours {
+	if f.kind == frameRST || s.ended|half == theirs|ours {
 		delete(h.open, f.stream)
 	} else {
-		h.open[f.stream] = ended | half
+		h.open[f.stream] = stream{s.ended | half, s.since}
 	}
 	return f.kind != frameRST
 }
@@ -230,7 +236,7 @@ func (h *http2) receive(f *frame) {
 		h.noteLate()
 		h.highest = f.stream
 	case f.kind == frameHeaders && f.stream > h.highest:
-		h.open[f.stream] = 0
+		h.open[f.stream] = stream{since: h.conn.conns.stamp()}
 		h.highest = f.stream
 	case f.kind == framePing && f.has(flagAck) && f.payload == pingData && h.pinged && !h.acked:
 		h.acked = true
@@ -325,6 +331,17 @@ func (h *http2) busy() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.open) > 0
+}
+
+// oldest says since when the oldest of the open streams is, if there is one.
+func (h *http2) oldest() (since int64, busy bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	since = h.conn.conns.now()
+	for _, s := range h.open {
+		since = min(since, s.since)
+	}
+	return since, len(h.open) > 0
 }
 
 // leave has what is due said.

@@ -15,6 +15,7 @@ const patience = time.Second
 // Retire begins the end: from now on HTTP/1 clients are asked to close, HTTP/2 clients
 // are told to open no more streams, and the clock of each connection runs.
 func (cs *Conns) Retire() {
+	cs.clock.Store(exact)
 	if !cs.retired.CompareAndSwap(0, cs.now()) {
 		return
 	}
@@ -29,6 +30,7 @@ func (cs *Conns) Retire() {
 func (cs *Conns) Resume() {
 	cs.lingered.Store(false)
 	cs.retired.Store(0)
+	cs.clock.Store(cs.now())
 }
 
 // Linger returns when no connection is left that net/http's Shutdown could
