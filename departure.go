@@ -94,6 +94,8 @@ func (d *departure) try(ctx context.Context) error {
 		return err
 	}
 	d.told()
+	ctx, stop := d.unlessUndone(ctx)
+	defer stop()
 	if err := d.timed(PhaseSettle, func() error { return d.settle(ctx) }); err != nil {
 		d.untold()
 		return errors.Join(err, d.goHome(d.ports))
@@ -187,6 +189,19 @@ func (d *departure) undone() bool {
 	default:
 		return false
 	}
+}
+
+// unlessUndone is ctx, which the order to stay ends, too.
+func (d *departure) unlessUndone(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-d.undo:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
 }
 
 func (d *departure) takeBack() error {

@@ -250,6 +250,20 @@ func TestADepartureThatIsTakenBackIsInRotationAgain(t *testing.T) {
 	})
 }
 
+func TestADepartureThatSettlesIsTakenBackAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		undo, began := make(chan struct{}), time.Now()
+		time.AfterFunc(time.Second, func() { close(undo) })
+		slow, other := &fakePort{pending: listen.Pending{HalfOpen: 1}}, &fakePort{}
+		d, err := departs(t, Options{}, undo, slow, other)
+		if took := time.Since(began); !errors.Is(err, errTakenBack) || took != time.Second {
+			t.Errorf("after %v of %v: %v", took, d.opts.SettleTimeout, err)
+		}
+		wantCalls(t, slow, "steer", "settle", "join")
+		wantCalls(t, other, "steer", "settle", "join")
+	})
+}
+
 func TestWhatIsStillPendingAtTheEndOfSettleTimeoutIsAbandonedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &fakePort{pending: listen.Pending{HalfOpen: 2, Queued: 3}, queued: 3}

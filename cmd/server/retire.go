@@ -131,7 +131,7 @@ func (o *orders) follow(ctx context.Context, f control.Found) error {
 // retire tells an instance to leave, calls hear with what happens from then on, and returns
 // its verdict when it has ended. When ctx has ended it is not told any more.
 func retire(ctx context.Context, f control.Found, hear func(control.Event)) (verdict overlap.Verdict, err error) {
-	told, left := false, false
+	told, left, back := false, false, false
 	err = errNoVerdict
 	broken := control.Follow(context.WithoutCancel(ctx), f.Instance, func(e control.Event) error {
 		switch {
@@ -143,8 +143,10 @@ func retire(ctx context.Context, f control.Found, hear func(control.Event)) (ver
 			_, err := inTime(context.WithoutCancel(ctx), control.Retire, f)
 			return err
 		case e.State == overlap.StateRetiring.String():
-			left = true
-		case stays(e.State) && left:
+			left, back = true, false // it may have been taken back, and told again
+		case stays(e.State):
+			back = left
+		case e.Status != nil && back: // it is still so at the next second
 			return errStays
 		case e.Verdict != nil:
 			err = json.Unmarshal(e.Verdict, &verdict)

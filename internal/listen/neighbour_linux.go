@@ -126,12 +126,39 @@ func (t tuple) listeners() []neighbour {
 	return slices.DeleteFunc(t.neighbours(func(ln line) bool { return ln.listening }), func(n neighbour) bool { return n.uid != me })
 }
 
-// askGuard lets the guard decide about those with whom we would share.
+// askGuard lets the guard decide about those with whom we would share. Where it refuses
+// somebody who does not share, the bind has the better words for that.
 func (t tuple) askGuard(guard Guard) error {
 	if guard == nil || t.local.Port() == 0 {
 		return nil
 	}
-	return guard(t.local.String(), t.group)
+	err := guard(t.local.String(), t.group)
+	if err != nil && errors.Is(t.tryBind(), unix.EADDRINUSE) {
+		return nil
+	}
+	return err
+}
+
+// tryBind binds a socket as ours will be, and closes it. Nothing is sent to one that does not
+// listen.
+func (t tuple) tryBind() error {
+	var at unix.Sockaddr = &unix.SockaddrInet6{Port: int(t.local.Port()), Addr: t.local.Addr().As16()}
+	family := unix.AF_INET6
+	if t.local.Addr().Is4() {
+		at, family = &unix.SockaddrInet4{Port: int(t.local.Port()), Addr: t.local.Addr().As4()}, unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if _, too4 := t.v4(); family == unix.AF_INET6 && !too4 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	for _, opt := range []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, 1))
+	}
+	return errors.Join(err, unix.Bind(fd, at))
 }
 
 // group returns the listening sockets, by inode, that are in our group before we are.
