@@ -43,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_model/go":                     {"cmd/server/metrics"},
 	"github.com/prometheus/common/expfmt":                       {"cmd/server/metrics"},
 	"github.com/ba995850/overlap/internal/holder":               {"internal/listen/", "internal/control/"},
+	"golang.org/x/term":                                         {"cmd/server/screen.go"},
 }
 
 // mayImport says whether a file may import a package. The home "" is the root

@@ -42,7 +42,7 @@ func newRoot(env env) *cobra.Command {
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)
 	root.SetFlagErrorFunc(badFlag)
-	root.AddCommand(newServe(env), newStatus(), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newMetricsVerb(), newTicketKeys(), newVersion())
+	root.AddCommand(newServe(env), newStatus(env), newUpgrade(), newRetire(), newPin(), newUnpin(), newProbe(), newMetricsVerb(), newTicketKeys(), newVersion())
 	root.AddCommand(newDoctor(env), newConfig(env), newCompletion(), newMan(env))
 	root.InitDefaultHelpCmd()
 	completeVerbs(root)

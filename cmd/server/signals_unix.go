@@ -5,6 +5,7 @@ package main
 import "syscall"
 
 const (
-	usr1 = syscall.SIGUSR1
-	usr2 = syscall.SIGUSR2
+	usr1  = syscall.SIGUSR1
+	usr2  = syscall.SIGUSR2
+	winch = syscall.SIGWINCH
 )

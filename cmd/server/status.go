@@ -34,13 +34,18 @@ program has overlap in it. root sees those of all users.
   QUEUE     connections, and handshakes, that the kernel holds for it
   ANSWERED  requests so far
 
-Exit code 1 where there is none.`
+Exit code 1 where there is none. With --watch it is shown again and again, until Ctrl-C:
+on a terminal in place, elsewhere one table behind the other, with an empty line between,
+and with --json an array on each line. On a terminal states have colours, unless NO_COLOR
+is set.`
 
 const statusExample = `  server status
+  server status --watch
   server status --json | jq -r '.[] | select(.state == "serving") | .release'`
 
-func newStatus() *cobra.Command {
-	var asJSON bool
+func newStatus(env env) *cobra.Command {
+	m := monitor{view: view{out: env.stdout, colour: paintsOn(env.stdout, env.getenv)}}
+	var watch bool
 	cmd := &cobra.Command{
 		Use:     "status",
 		Short:   "Show which instances there are, and what each of them is doing",
@@ -48,32 +53,59 @@ func newStatus() *cobra.Command {
 		Example: statusExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if m.every < minWatch {
+				return usageError{fmt.Errorf("--every %v is less than %v; see %s --help", m.every, minWatch, cmd.CommandPath())}
+			}
+			m.inPlace = isTerminal(env.stdout) && !m.asJSON && env.getenv("TERM") != "dumb"
+			if watch {
+				return m.run(cmd.Context())
+			}
 			all, err := findAll(cmd.Context(), askTimeout)
 			if err != nil {
 				return err
 			}
-			return printStatus(cmd.OutOrStdout(), all, asJSON)
+			return m.view.print(all)
 		},
 	}
 	cmd.SetContext(context.Background())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "an array of objects")
+	cmd.Flags().BoolVar(&m.asJSON, "json", false, "an array of objects")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again, on a terminal in place, until Ctrl-C")
+	cmd.Flags().DurationVar(&m.every, "every", time.Second, "with --watch, how often")
 	return cmd
 }
 
-func printStatus(w io.Writer, all []control.Found, asJSON bool) error {
-	if asJSON {
-		if err := json.NewEncoder(w).Encode(statusObjects(all)); err != nil {
-			return err
-		}
-	} else if len(all) > 0 {
-		if err := printTable(w, all, time.Now()); err != nil {
-			return err
-		}
+// view is how instances are shown, and where.
+type view struct {
+	out     io.Writer
+	asJSON  bool
+	colour  bool
+	inPlace bool // on a screen
+}
+
+// painter returns what marks the states in a table with this header.
+func (v view) painter(header string) func(line string) string {
+	if !v.colour {
+		return plain
 	}
-	if len(all) == 0 {
+	return newPainter(header).paint
+}
+
+// print returns errNoInstance where there is none.
+func (v view) print(all []control.Found) (err error) {
+	if v.asJSON {
+		err = json.NewEncoder(v.out).Encode(statusObjects(all))
+	} else if len(all) > 0 {
+		lines := table(all, time.Now())
+		paint := v.painter(lines[0])
+		for i, line := range lines {
+			lines[i] = paint(line) + "\n"
+		}
+		_, err = io.WriteString(v.out, strings.Join(lines, ""))
+	}
+	if err == nil && len(all) == 0 {
 		return errNoInstance
 	}
-	return nil
+	return err
 }
 
 var errNoInstance = fmt.Errorf("no instance of yours runs in this network namespace")
@@ -95,12 +127,17 @@ func statusObjects(all []control.Found) []statusObject {
 	return objects
 }
 
-func printTable(w io.Writer, all []control.Found, now time.Time) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+// noAnswer is the state of one that does not say how it is.
+const noAnswer = "no answer"
+
+// table returns a header, and a line for each.
+func table(all []control.Found, now time.Time) (lines []string) {
+	var text strings.Builder
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "RELEASE\tPID\tSTATE\tROTATION\tADDR\tBUSY\tOLDEST\tIDLE\tQUEUE\tANSWERED\tUP\tTIER")
 	for _, f := range all {
 		if f.Err != nil {
-			fmt.Fprintf(t, "?\t%s\tno answer\t\t\t\t\t\t\t\t\t\n", pidOf(f))
+			fmt.Fprintf(t, "?\t%s\t%s\t\t\t\t\t\t\t\t\t\n", pidOf(f), noAnswer)
 			continue
 		}
 		if f.State == stateStranger {
@@ -111,7 +148,8 @@ func printTable(w io.Writer, all []control.Found, now time.Time) error {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%v\t%s\n", f.Release, f.PID, stateOf(f.Status, now), rotationOf(f.Status),
 			f.Addr, c.Active+c.Hijacked, oldestOf(f.Status), c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
 	}
-	return t.Flush()
+	t.Flush() // a builder takes all
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 }
 
 // pidOf is no number where nobody knows it.

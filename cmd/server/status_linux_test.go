@@ -112,7 +112,7 @@ func TestStatusSaysInAWordWhatItCan(t *testing.T) {
 func TestNoInstanceIsAnAnswerToo(t *testing.T) {
 	for asJSON, want := range map[bool]string{true: "[]\n", false: ""} {
 		var out bytes.Buffer
-		if err := printStatus(&out, nil, asJSON); !errors.Is(err, errNoInstance) || out.String() != want {
+		if err := (view{out: &out, asJSON: asJSON}).print(nil); !errors.Is(err, errNoInstance) || out.String() != want {
 			t.Errorf("%q, %v", out.String(), err)
 		}
 	}
