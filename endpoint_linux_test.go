@@ -70,12 +70,17 @@ func TestAnInstanceShowsWhatItDoes(t *testing.T) {
 
 func TestAnInstanceShowsItsOldestRequest(t *testing.T) {
 	v1 := start(t, "serve", config{Release: "v1"})
+	const old = 300 * time.Millisecond // longer than a tick of its clock
+	for s := v1.status(); time.Since(s.Started) < 3*old; s = v1.status() {
+		if s.Oldest != 0 {
+			t.Fatalf("without a request it is %v s old", s.Oldest)
+		}
+	}
 	began := time.Now()
 	c := connect(t, v1.addr)
 	if err := c.send("/hold", ""); err != nil {
 		t.Fatal(err)
 	}
-	const old = 300 * time.Millisecond // longer than a tick of its clock
 	for oldest := 0.0; oldest < old.Seconds(); {
 		oldest = v1.status().Oldest
 		if took := time.Since(began) + old; oldest > took.Seconds() {

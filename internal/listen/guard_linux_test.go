@@ -11,8 +11,7 @@ import (
 // Broken on purpose, and seen red:
 //   - the guard is asked of other addresses: TheGuardIsShownTheGroup
 //   - the guard is not obeyed: TheGuardRefuses
-//   - nobody tries whether the other shares; the address is tried without its family:
-//     AHolderWhoDoesNotShare
+//   - nobody tries whether the other shares: OfAHolderWhoDoesNotShare
 
 var errGuard = errors.New("refused")
 
