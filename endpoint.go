@@ -75,7 +75,7 @@ func (e endpoint) Status() control.Status {
 	count := e.conns.Count()
 	s := e.life.status(lns)
 	s.Started, s.Deadline, s.Requests = e.started, e.cutAt(), e.Requests()
-	s.Oldest = count.Oldest.Seconds()
+	s.Oldest = e.conns.Oldest().Seconds()
 	s.Connections = control.Connections{
 		Fresh: count.Fresh, Active: count.Active, Idle: count.Idle, Hijacked: count.Hijacked, Closing: count.Closing,
 	}

@@ -19,7 +19,7 @@ func (cs *Conns) oldestIs(tb testing.TB, stamp int64) {
 	tb.Helper()
 	eventually(tb, "the oldest is as old as that", func() bool {
 		before := cs.now()
-		age := int64(cs.Count().Oldest)
+		age := int64(cs.Oldest())
 		if stamp == 0 {
 			return age == 0
 		}

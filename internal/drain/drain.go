@@ -232,29 +232,19 @@ type Count struct {
 	Idle     int // kept alive between requests
 	Hijacked int // in the hands of a handler
 	Closing  int // closed by us, not yet by the peer
-
-	// Oldest is the age of the oldest request in flight, to a tick; 0 if there is none. One
-	// on HTTP/1 counts from when its header had been read, on HTTP/2 from when that
-	// began, to the end of the answer: an event stream is as old as it is long. What a
-	// handler has hijacked is no request any more.
-	Oldest time.Duration
 }
 
 // Count counts the connections.
 func (cs *Conns) Count() (n Count) {
-	now := cs.now()
-	oldest := now
 	cs.each(func(c *Conn) {
-		switch state, since := split(c.word.Load()); state {
+		switch state, _ := split(c.word.Load()); state {
 		case fresh, reading:
 			n.Fresh++
 		case whole, active:
 			n.Active++
-			oldest = min(oldest, since)
 		case streams, moving, moved:
-			if since, busy := c.http2.Load().oldest(); busy {
+			if c.http2.Load().busy() {
 				n.Active++
-				oldest = min(oldest, since)
 			} else {
 				n.Idle++
 			}
@@ -266,8 +256,25 @@ func (cs *Conns) Count() (n Count) {
 			n.Closing++
 		}
 	})
-	n.Oldest = time.Duration(now - oldest)
 	return n
+}
+
+// Oldest returns the age of the oldest request in flight, to a tick; 0 if there is none. One
+// on HTTP/1 counts from when its header had been read, on HTTP/2 from when that began, to
+// the end of the answer: an event stream is as old as it is long. What a handler has
+// hijacked is no request any more.
+func (cs *Conns) Oldest() time.Duration {
+	now := cs.now()
+	oldest := now
+	cs.each(func(c *Conn) {
+		switch state, since := split(c.word.Load()); state {
+		case whole, active:
+			oldest = min(oldest, since)
+		case streams, moving, moved:
+			oldest = min(oldest, c.http2.Load().oldest(now))
+		}
+	})
+	return time.Duration(now - oldest)
 }
 
 // Requests returns how many requests were answered. A handler that panicked has

@@ -333,15 +333,15 @@ func (h *http2) busy() bool {
 	return len(h.open) > 0
 }
 
-// oldest says since when the oldest of the open streams is, if there is one.
-func (h *http2) oldest() (since int64, busy bool) {
+// oldest returns since when the oldest of the open streams is, or now.
+func (h *http2) oldest(now int64) (since int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	since = h.conn.conns.now()
+	since = now
 	for _, s := range h.open {
 		since = min(since, s.since)
 	}
-	return since, len(h.open) > 0
+	return since
 }
 
 // leave has what is due said.
