@@ -66,7 +66,7 @@ func newDoctor(env env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := printFindings(cmd.OutOrStdout(), all, asJSON, colourful(env)); err != nil {
+			if err := printFindings(cmd.OutOrStdout(), all, asJSON, paintsOn(env.stdout, env.getenv)); err != nil {
 				return err
 			}
 			return sum(all, strict)
@@ -80,18 +80,13 @@ func newDoctor(env env) *cobra.Command {
 }
 
 func examine(ctx context.Context, cfg config, getenv func(string) string) ([]doctor.Finding, error) {
-	q := doctor.Question{AllowMismatch: cfg.AllowMismatch, NotifySocket: getenv("NOTIFY_SOCKET"), Patience: askTimeout}
+	q := doctor.Question{AllowMismatch: cfg.AllowMismatch, AllowStrangers: cfg.AllowStrangers, NotifySocket: getenv("NOTIFY_SOCKET"), Patience: askTimeout}
 	addrs, _ := cfg.addresses() // validate has seen that they can be read
 	for _, a := range addrs {
 		q.Addrs = append(q.Addrs, a.hostport)
 	}
 	_, q.Secrets = loadSecrets(cfg)
 	return doctor.Examine(ctx, q)
-}
-
-// colourful says whether somebody looks who can see colours: no-color.org.
-func colourful(env env) bool {
-	return env.getenv("NO_COLOR") == "" && isTerminal(env.stdout)
 }
 
 // marks are how a result is shown, and its colour by the numbers of ECMA-48.

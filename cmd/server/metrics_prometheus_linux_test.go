@@ -66,13 +66,13 @@ func TestCurlGetsAProfileAsTheHelpSays(t *testing.T) {
 	}
 }
 
-// monitor is a Prometheus that scrapes an admin address each second.
-type monitor struct {
+// prom is a Prometheus that scrapes an admin address each second.
+type prom struct {
 	t   *testing.T
 	url string
 }
 
-func scrapedBy(t *testing.T, program, admin string) *monitor {
+func scrapedBy(t *testing.T, program, admin string) *prom {
 	t.Helper()
 	rules, err := filepath.Abs(deployed + "overlap.rules.yml")
 	must(t, err)
@@ -89,7 +89,7 @@ func scrapedBy(t *testing.T, program, admin string) *monitor {
 		text = bytes.ReplaceAll(text, []byte(from), []byte(to))
 	}
 	text = bytes.Replace(text, []byte("global:\n  "), []byte("global: "), 1)
-	p := &monitor{t, "http://" + freeAddr(t)}
+	p := &prom{t, "http://" + freeAddr(t)}
 	cmd := exec.CommandContext(t.Context(), program, "--config.file="+write(t, "prometheus.yml", string(text)),
 		"--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+strings.TrimPrefix(p.url, "http://"), "--log.level=warn")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -114,7 +114,7 @@ type series struct {
 	Values [][2]any // of a range: times and values
 }
 
-func (p *monitor) api(path string, query url.Values, into any) error {
+func (p *prom) api(path string, query url.Values, into any) error {
 	resp, err := http.Get(p.url + "/api/v1/" + path + "?" + query.Encode())
 	if err != nil {
 		return err
@@ -133,7 +133,7 @@ func (p *monitor) api(path string, query url.Values, into any) error {
 	return json.Unmarshal(answer.Data, into)
 }
 
-func (p *monitor) query(expr string) []series {
+func (p *prom) query(expr string) []series {
 	p.t.Helper()
 	var data struct{ Result []series }
 	if err := p.api("query", url.Values{"query": {expr}}, &data); err != nil {
@@ -143,7 +143,7 @@ func (p *monitor) query(expr string) []series {
 }
 
 // sum is that of all values.
-func (p *monitor) sum(expr string) (sum float64) {
+func (p *prom) sum(expr string) (sum float64) {
 	p.t.Helper()
 	for _, s := range p.query(expr) {
 		sum += number(p.t, s.Value[1])
@@ -224,7 +224,7 @@ func TestPrometheusSeesNoGapAndNoStepBack(t *testing.T) {
 }
 
 // awaitScrapes waits until a release has been seen a few times.
-func (p *monitor) awaitScrapes(release string) {
+func (p *prom) awaitScrapes(release string) {
 	p.t.Helper()
 	eventually(p.t, func() bool {
 		return p.sum(fmt.Sprintf(`count_over_time(overlap_http_requests_total{code="2xx", release=%q}[1m])`, release)) >= 3
@@ -234,7 +234,7 @@ func (p *monitor) awaitScrapes(release string) {
 // longest is how far apart two scrapes may be on a busy machine. One second is asked for.
 const longest = 2.5
 
-func (p *monitor) seesNoGap() {
+func (p *prom) seesNoGap() {
 	p.t.Helper()
 	for _, expr := range []string{"up[1m]", `overlap_http_requests_total{code="2xx"}[1m]`} {
 		found := p.query(expr)
@@ -254,7 +254,7 @@ func (p *monitor) seesNoGap() {
 	}
 }
 
-func (p *monitor) seesNoStepBack() {
+func (p *prom) seesNoStepBack() {
 	p.t.Helper()
 	found := p.query(`{__name__=~"overlap_.+_(total|count|sum|bucket)"}[1m]`)
 	if len(found) < 3*20 {
@@ -271,7 +271,7 @@ func (p *monitor) seesNoStepBack() {
 
 // knowsAllThatIsAsked asks everything that the dashboard asks, and sees that each metric
 // of the dashboard and of the alerts is one that we have.
-func (p *monitor) knowsAllThatIsAsked() {
+func (p *prom) knowsAllThatIsAsked() {
 	p.t.Helper()
 	var names []string
 	if err := p.api("label/__name__/values", nil, &names); err != nil {
@@ -298,7 +298,7 @@ func (p *monitor) knowsAllThatIsAsked() {
 	p.rulesAreWell()
 }
 
-func (p *monitor) rulesAreWell() {
+func (p *prom) rulesAreWell() {
 	p.t.Helper()
 	var rules struct {
 		Groups []struct {

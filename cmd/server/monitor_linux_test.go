@@ -27,13 +27,13 @@ import (
 //   - lines are as long as they are, also where a terminal does not cut them: TestWatchHasItsBounds
 //   - NO_COLOR is not looked at; the states have no colour: TestInTmuxStatesHaveColours
 
-// terminal is a tmux of our own, with a shell in it.
-type terminal struct {
+// pane is a tmux of our own, with a shell in it.
+type pane struct {
 	t          *testing.T
 	tmux, path string
 }
 
-func openTerminal(t *testing.T, width, height int, environ ...string) *terminal {
+func openPane(t *testing.T, width, height int, environ ...string) *pane {
 	t.Helper()
 	tmux, err := exec.LookPath("tmux")
 	switch {
@@ -48,7 +48,7 @@ func openTerminal(t *testing.T, width, height int, environ ...string) *terminal 
 	me, err := os.Executable()
 	must(t, err)
 	must(t, os.Symlink(me, filepath.Join(dir, "server")))
-	v := &terminal{t, tmux, filepath.Join(dir, "socket")}
+	v := &pane{t, tmux, filepath.Join(dir, "socket")}
 	cmd := v.command("-u", "-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "sh")
 	cmd.Env = append(os.Environ(), asServer+"=1", "PATH="+dir+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "NO_COLOR=")
 	cmd.Env = append(cmd.Env, environ...)
@@ -60,11 +60,11 @@ func openTerminal(t *testing.T, width, height int, environ ...string) *terminal 
 	return v
 }
 
-func (v *terminal) command(args ...string) *exec.Cmd {
+func (v *pane) command(args ...string) *exec.Cmd {
 	return exec.Command(v.tmux, append([]string{"-S", v.path}, args...)...)
 }
 
-func (v *terminal) do(args ...string) string {
+func (v *pane) do(args ...string) string {
 	v.t.Helper()
 	said, err := v.command(args...).CombinedOutput()
 	if err != nil {
@@ -73,10 +73,10 @@ func (v *terminal) do(args ...string) string {
 	return string(said)
 }
 
-func (v *terminal) enter(text string) { v.t.Helper(); v.do("send-keys", text, "Enter") }
+func (v *pane) enter(text string) { v.t.Helper(); v.do("send-keys", text, "Enter") }
 
 // running is the process that the shell waits for.
-func (v *terminal) running() (pid int) {
+func (v *pane) running() (pid int) {
 	v.t.Helper()
 	shell := strings.TrimSpace(v.do("display-message", "-p", "#{pane_pid}"))
 	children, err := os.ReadFile("/proc/" + shell + "/task/" + shell + "/children")
@@ -87,12 +87,12 @@ func (v *terminal) running() (pid int) {
 }
 
 // lines are what the screen shows.
-func (v *terminal) lines(options ...string) []string {
+func (v *pane) lines(options ...string) []string {
 	v.t.Helper()
 	return strings.Split(v.do(append([]string{"capture-pane", "-p"}, options...)...), "\n")
 }
 
-func (v *terminal) await(what string, so func(lines []string) bool) {
+func (v *pane) await(what string, so func(lines []string) bool) {
 	v.t.Helper()
 	for began := time.Now(); time.Since(began) < 15*time.Second; {
 		if so(v.lines()) {
@@ -113,9 +113,9 @@ func rowOf(lines []string, release string) (n int, rest string) {
 }
 
 // watching is a shell that has printed something, and then shows the instances live.
-func watching(t *testing.T, environ ...string) *terminal {
+func watching(t *testing.T, environ ...string) *pane {
 	t.Helper()
-	v := openTerminal(t, 150, 50, environ...)
+	v := openPane(t, 150, 50, environ...)
 	v.enter("echo be''fore")
 	v.await("what was before", func(lines []string) bool { return slices.Contains(lines, "before") })
 	v.enter("server status --watch --every 200ms")

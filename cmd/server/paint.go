@@ -18,6 +18,7 @@ func colourOf(state string) string {
 		overlap.StateServing.String():  "32", // green
 		overlap.StateRetiring.String(): "33", // yellow
 		overlap.StateStarting.String(): "36", // cyan
+		overlap.StateDark.String():     "36",
 		overlap.StateDrained.String():  "2",  // faint
 		noAnswer:                       "31", // red
 		stateStranger:                  "31",

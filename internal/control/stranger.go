@@ -38,7 +38,6 @@ func Strangers(found []Found, uid int, sockets []uint64) (strangers []Stranger) 
 	holders := holder.Of(left...)
 	for _, socket := range left {
 		if who := holders[socket]; !pids[who.PID] {
-			who.Program = printable(who.Program)
 			strangers = append(strangers, Stranger{socket, who})
 		}
 	}

@@ -41,10 +41,11 @@ type Finding struct {
 
 // Question is what is asked of Examine.
 type Question struct {
-	Addrs         []string // host:port, as they would be listened on
-	AllowMismatch bool
-	NotifySocket  string // of the supervisor, if there is one
-	Secrets       error  // why the certificate or the keys of the service cannot be used
+	Addrs          []string // host:port, as they would be listened on
+	AllowMismatch  bool
+	AllowStrangers bool
+	NotifySocket   string // of the supervisor, if there is one
+	Secrets        error  // why the certificate or the keys of the service cannot be used
 
 	// Patience is how long an instance may take to say how it is.
 	Patience time.Duration

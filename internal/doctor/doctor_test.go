@@ -147,6 +147,10 @@ func TestWhoElseIsOnAnAddress(t *testing.T) {
 		}, Warning, "it overlaps"},
 		{"address", func(_ *sight, p *listen.Place) { p.Members = nil }, OK, "nobody"},
 		{"strangers", func(_ *sight, p *listen.Place) { p.Members[1].PID = 0 }, Warning, "cannot be seen"},
+		{"strangers", func(s *sight, p *listen.Place) {
+			p.Members[1].PID, p.Members[1].Socket, s.instances[0].Sockets = 0, 7, []uint64{7}
+		}, OK, "none"},
+		{"strangers", func(s *sight, p *listen.Place) { s.instances, s.AllowStrangers = nil, true }, Warning, "pid 41 (v1) listens here"},
 		{"strangers", func(s *sight, p *listen.Place) { p.Members[1].PID, s.instances[0].Here = 0, false }, OK, "none"},
 		{"strangers", func(_ *sight, p *listen.Place) { p.Members[1].PID, p.Members[1].Ours = 7, false }, OK, "none"},
 		{"mptcp", func(_ *sight, p *listen.Place) { p.Members[1].MPTCP.Value = true }, Warning, "pid 41 (v1) listens with MPTCP"},

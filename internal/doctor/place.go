@@ -55,7 +55,8 @@ func (s *sight) address(p listen.Place) opinion {
 }
 
 // strangers: sockets of our user that no endpoint stands for. A process that cannot be
-// seen is taken for an instance in another container, if there is one.
+// seen, and that no endpoint names, is taken for an instance in another container, if there
+// is one that says nothing.
 func (s *sight) strangers(p listen.Place) opinion {
 	if s.blind != nil {
 		return unknown(s.blind)
@@ -72,6 +73,8 @@ func (s *sight) strangers(p listen.Place) opinion {
 		}
 	}
 	switch {
+	case len(strange) > 0 && s.AllowStrangers:
+		return warning("stop it, if it is not meant to share", "%s listens here, and is no instance of overlap", strings.Join(unique(strange), ", "))
 	case len(strange) > 0:
 		return fault("stop it, or serve with --allow-strangers if it is meant to share",
 			"%s listens here, and is no instance of overlap: it takes its share, and what it has is lost when it leaves", strings.Join(unique(strange), ", "))
@@ -89,7 +92,7 @@ func unique(texts []string) []string {
 // instanceOf returns the instance that a socket belongs to, or nil.
 func (s *sight) instanceOf(m listen.Member) *control.Found {
 	for i, f := range s.instances {
-		if m.PID != 0 && f.PID == m.PID {
+		if slices.Contains(f.Sockets, m.Socket) || m.PID != 0 && f.PID == m.PID {
 			return &s.instances[i]
 		}
 	}

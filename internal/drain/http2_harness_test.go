@@ -155,6 +155,26 @@ func (c *client2) goAway(last uint32) {
 	}
 }
 
+// lastAnswer wants an answer without a body and net/http's own GOAWAY, in whichever order it
+// sends them.
+func (c *client2) lastAnswer(stream uint32) {
+	c.Helper()
+	answered, told := 0, 0
+	for range 2 {
+		switch f := c.read().(type) {
+		case *h2.MetaHeadersFrame:
+			answered++
+			equal(c, "whole answer on stream", f.StreamID == stream && f.StreamEnded(), true)
+		case *h2.GoAwayFrame:
+			told++
+			equal(c, "the last stream", f.LastStreamID, stream)
+		default:
+			c.Fatalf("got %v, want an answer and a GOAWAY", f)
+		}
+	}
+	equal(c, "answers and GOAWAYs", [2]int{answered, told}, [2]int{1, 1})
+}
+
 // obey acknowledges the PING.
 func (c *client2) obey() {
 	c.Helper()

@@ -175,8 +175,7 @@ func TestNoGOAWAYTakesBackWhatNetHTTPHasSaid(t *testing.T) {
 		c.get(1, "/hold")
 		<-h.begun
 		c.get(3, "/close")
-		c.goAway(3)
-		c.answer(3)
+		c.lastAnswer(3)
 		s.Retire()
 		if f, ok := c.read().(*h2.PingFrame); !ok || f.Data != pingData {
 			t.Fatalf("got %v, want our PING and no GOAWAY", f)

@@ -53,12 +53,12 @@ func programOf(pid string) string {
 	return cmp.Or(strings.Map(printable, strings.TrimSpace(string(comm))), "?")
 }
 
-// printable drops what would do something to a terminal: root may look at anybody's.
+// printable replaces what would do something to a terminal: root may look at anybody's.
 func printable(r rune) rune {
 	if unicode.IsPrint(r) {
 		return r
 	}
-	return -1
+	return unicode.ReplacementChar
 }
 
 // Mine returns the sockets, by inode, that this process has open.

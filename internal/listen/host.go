@@ -57,6 +57,7 @@ type Place struct {
 
 // Member is a listening socket that takes connections for a place, or for part of it.
 type Member struct {
+	Socket  uint64 // its inode
 	Addr    string
 	Shares  bool // it is on exactly the same address
 	Ours    bool // it is of our user

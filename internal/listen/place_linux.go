@@ -67,7 +67,7 @@ func (t tuple) look(bound error) Place {
 	holders := holdersOf(near)
 	for _, n := range near {
 		p.Members = append(p.Members, Member{
-			Addr: n.tuple.String(), Shares: n.tuple == t, Ours: n.uid == strconv.Itoa(os.Geteuid()), User: userName(n.uid),
+			Socket: n.inode, Addr: n.tuple.String(), Shares: n.tuple == t, Ours: n.uid == strconv.Itoa(os.Geteuid()), User: userName(n.uid),
 			PID: holders[n.inode].PID, Program: holders[n.inode].Program, Queued: n.queued, Backlog: n.backlog, MPTCP: n.mptcp,
 		})
 	}
