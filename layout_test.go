@@ -42,6 +42,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang/prometheus/promhttp":   {"cmd/server/metrics.go"},
 	"github.com/prometheus/client_model/go":                     {"cmd/server/metrics"},
 	"github.com/prometheus/common/expfmt":                       {"cmd/server/metrics"},
+	"github.com/ba995850/overlap/internal/printable":            {"internal/holder/", "internal/control/", "cmd/server/output.go"},
 	"github.com/ba995850/overlap/internal/holder":               {"internal/listen/", "internal/control/"},
 	"golang.org/x/term":                                         {"cmd/server/screen.go"},
 }

@@ -8,12 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/ba995850/overlap"
 	"github.com/ba995850/overlap/internal/control"
@@ -154,7 +151,7 @@ func isReady(f control.Found) bool { return f.Err == nil && stays(f.State) }
 
 // start starts the command.
 func (u *upgrade) start() (err error) {
-	if u.output, err = u.openLog(); err != nil {
+	if u.output, err = openOutput(u.log, u.command[0], u.began); err != nil {
 		return err
 	}
 	cmd := exec.Command(u.command[0], u.command[1:]...)
@@ -165,37 +162,6 @@ func (u *upgrade) start() (err error) {
 	}
 	u.progress.say("started %s (pid %d), its output goes to %s", u.command[0], u.sibling.process.Pid, u.output.Name())
 	return nil
-}
-
-// openLog opens the file for the output of the new release, at its end.
-func (u *upgrade) openLog() (*os.File, error) {
-	name := u.log
-	if name == "" {
-		dir, err := stateDir()
-		if err != nil {
-			return nil, fmt.Errorf("choose a log file: %w; name one by --log", err)
-		}
-		name = filepath.Join(dir, filepath.Base(u.command[0])+"-"+u.began.Format("20060102T150405.000")+".log")
-	}
-	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the log: %w", err)
-	}
-	return file, nil
-}
-
-// stateDir is where programs keep what is to outlive them; XDG Base Directory Specification.
-func stateDir() (string, error) {
-	dir := os.Getenv("XDG_STATE_HOME")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", err
-		}
-		dir = filepath.Join(home, ".local", "state")
-	}
-	dir = filepath.Join(dir, "overlap")
-	return dir, os.MkdirAll(dir, 0o700)
 }
 
 // replace waits until the new instance is ready to replace others, and returns them.
@@ -344,32 +310,4 @@ func (u *upgrade) hear(f control.Found) func(control.Event) {
 				e.Status.Connections.Active+e.Status.Connections.Hijacked, e.Status.Connections.Idle)
 		}
 	}
-}
-
-// lastLines is the end of a file, as a terminal may see it.
-func lastLines(name string) string {
-	const most = 4 << 10
-	file, err := os.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, io.SeekEnd)
-	}
-	text, _ := io.ReadAll(io.LimitReader(file, most))
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	lines = lines[max(0, len(lines)-10):]
-	for i, line := range lines {
-		lines[i] = strings.Map(harmless, line)
-	}
-	return strings.Join(lines, "\n")
-}
-
-// harmless keeps what would do something to a terminal away from it.
-func harmless(r rune) rune {
-	if unicode.IsPrint(r) || r == '\t' {
-		return r
-	}
-	return unicode.ReplacementChar
 }

@@ -15,7 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
+
+	"github.com/ba995850/overlap/internal/printable"
 )
 
 const (
@@ -193,7 +194,7 @@ func parseEvent(line []byte) (e Event, err error) {
 		return e, err
 	}
 	for _, text := range []*string{&e.State, &e.Phase, &e.Notice} {
-		*text = printable(*text)
+		*text = printable.Of(*text)
 	}
 	if e.Status != nil {
 		e.Status.clean()
@@ -205,20 +206,11 @@ func parseEvent(line []byte) (e Event, err error) {
 // root does not trust.
 func (s *Status) clean() {
 	for _, text := range []*string{&s.Release, &s.Program, &s.State, &s.Phase, &s.Addr, &s.Tier, &s.Why} {
-		*text = printable(*text)
+		*text = printable.Of(*text)
 	}
 	for i := range s.Ports {
-		s.Ports[i].Addr = printable(s.Ports[i].Addr)
+		s.Ports[i].Addr = printable.Of(s.Ports[i].Addr)
 	}
-}
-
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }
 
 // call makes one request on a connection of its own.
@@ -285,7 +277,7 @@ func readRefusal(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	return &refusal{printable(strings.TrimSpace(string(text)))}
+	return &refusal{printable.Of(strings.TrimSpace(string(text)))}
 }
 
 // send sends a request on c, which ends with the body of the answer.

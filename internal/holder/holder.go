@@ -9,7 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"github.com/ba995850/overlap/internal/printable"
 )
 
 // Process is who holds a socket. The zero value is one that cannot be seen.
@@ -50,15 +51,7 @@ func Of(inodes ...uint64) map[uint64]Process {
 
 func programOf(pid string) string {
 	comm, _ := os.ReadFile("/proc/" + pid + "/comm")
-	return cmp.Or(strings.Map(printable, strings.TrimSpace(string(comm))), "?")
-}
-
-// printable replaces what would do something to a terminal: root may look at anybody's.
-func printable(r rune) rune {
-	if unicode.IsPrint(r) {
-		return r
-	}
-	return unicode.ReplacementChar
+	return cmp.Or(printable.Of(strings.TrimSpace(string(comm))), "?")
 }
 
 // Mine returns the sockets, by inode, that this process has open.
