@@ -60,16 +60,10 @@ func (all diagnosis) expect(t *testing.T, name, result, says string) {
 // neighbour listens with what else is wanted, and goes on until the test ends.
 func neighbour(t *testing.T, addr string, mptcp, share bool) net.Listener {
 	t.Helper()
-	const reuseport = 15 // SO_REUSEPORT, which syscall does not name
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
-		if !share {
-			return nil
-		}
-		if cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, reuseport, 1) }); cerr != nil {
-			return cerr
-		}
-		return err
-	}}
+	var lc net.ListenConfig
+	if share {
+		lc.Control = reusePort
+	}
 	lc.SetMultipathTCP(mptcp)
 	ln, err := lc.Listen(context.Background(), "tcp", addr)
 	must(t, err)

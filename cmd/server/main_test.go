@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asServer) != "" {
 		main()
 	}
-	testscript.Main(m, map[string]func(){"server": main})
+	testscript.Main(m, programs())
 }
 
 type vars map[string]string

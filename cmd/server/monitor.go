@@ -14,8 +14,13 @@ import (
 	"github.com/ba995850/overlap/internal/control"
 )
 
-// minWatch bounds how often everybody is asked.
-const minWatch = 100 * time.Millisecond
+const (
+	// minWatch bounds how often everybody is asked.
+	minWatch = 100 * time.Millisecond
+	// watchPatience is how long an instance may take to answer. One that is stopped holds up
+	// the screen for so long, and a machine that is busy is not stopped.
+	watchPatience = time.Second
+)
 
 // monitor shows again and again which instances there are: on a terminal in place, elsewhere
 // one table behind the other.
@@ -38,7 +43,7 @@ func (m monitor) run(ctx context.Context) error {
 	each := time.NewTicker(m.every)
 	defer each.Stop()
 	for {
-		all, err := findAll(ctx, min(m.every, askTimeout))
+		all, err := findAll(ctx, watchPatience)
 		if ctx.Err() != nil {
 			return nil
 		}
