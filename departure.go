@@ -43,14 +43,16 @@ type port interface {
 type departure struct {
 	ports   []port
 	steered []port // those of them that somebody took over
+	shared  []port // those of them on which somebody else has been
 	dark    bool   // they were not in the rotation to begin with
 	opts    *Options
 	life    *life
 	verdict Verdict
 	began   time.Time
 	undo    <-chan struct{}
-	told    func() // connections may be told from here on
-	untold  func() // that was taken back
+	only    func() bool // whether it leaves to a successor only
+	told    func()      // connections may be told from here on
+	untold  func()      // that was taken back
 }
 
 func portsOf(lns []*listen.Listener) []port {
@@ -72,16 +74,20 @@ func (d *departure) leave(ctx context.Context) error {
 		reason := d.try(ctx)
 		switch {
 		case reason == nil && d.undone():
-			return d.takeBack()
+			return d.takeBack(ctx)
 		case reason == nil:
 			return d.close(ctx)
 		case errors.Is(reason, net.ErrClosed):
 			return reason
 		}
 		d.waiting(reason)
-		if err := d.pause(giveUp); errors.Is(err, errTakenBack) {
-			return d.takeBack()
-		} else if err != nil {
+		switch err := d.pause(giveUp); {
+		case errors.Is(err, errTakenBack):
+			return d.takeBack(ctx)
+		case err != nil && d.only():
+			d.life.notice("staying, for nobody took over before the deadline: %v", reason)
+			return d.takeBack(ctx)
+		case err != nil:
 			d.desert(reason)
 			return d.close(ctx)
 		}
@@ -116,15 +122,18 @@ func (d *departure) timed(p Phase, f func() error) error {
 }
 
 // steer steers every port or none. One without anybody else in its group has nobody
-// to wait for, unless there was somebody before.
+// to wait for, unless there was somebody before, or we leave to a successor only.
 func (d *departure) steer() error {
 	var steered, alone []port
 	for _, p := range d.ports {
 		err := p.Steer()
+		if !errors.Is(err, listen.ErrAlone) && !slices.Contains(d.shared, p) {
+			d.shared = append(d.shared, p)
+		}
 		switch {
 		case err == nil:
 			steered = append(steered, p)
-		case errors.Is(err, listen.ErrAlone) && !slices.Contains(d.steered, p):
+		case errors.Is(err, listen.ErrAlone) && !slices.Contains(d.shared, p) && !d.only():
 			alone = append(alone, p)
 		default:
 			return errors.Join(err, d.goHome(steered))
@@ -204,10 +213,13 @@ func (d *departure) unlessUndone(ctx context.Context) (context.Context, context.
 	return ctx, stop
 }
 
-func (d *departure) takeBack() error {
+// takeBack puts the ports back where they were. Where that cannot be, they leave: half an
+// instance is none.
+func (d *departure) takeBack(ctx context.Context) error {
 	d.untold()
 	if err := d.goHome(d.ports); err != nil {
-		return err
+		d.verdict.doubt(fmt.Sprintf("it could not be taken back: %v", err))
+		return errors.Join(err, d.close(ctx))
 	}
 	return errTakenBack
 }

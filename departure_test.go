@@ -24,6 +24,7 @@ type fakePort struct {
 	arrive  int            // how many are accepted while it leaves
 	left    bool
 	untaken bool // the server does not come back to Accept
+	joins   error
 }
 
 func (f *fakePort) Addr() net.Addr { return &net.TCPAddr{Port: 80} }
@@ -35,7 +36,7 @@ func (f *fakePort) Accepted() int {
 	return 0
 }
 
-func (f *fakePort) Join() error { f.calls = append(f.calls, "join"); return nil }
+func (f *fakePort) Join() error { f.calls = append(f.calls, "join"); return f.joins }
 func (f *fakePort) Rest() error { f.calls = append(f.calls, "rest"); return nil }
 
 func (f *fakePort) Steer() error {
@@ -78,10 +79,16 @@ func (f *fakePort) Exhausted() <-chan struct{} {
 // departs runs a departure of the ports in virtual time.
 func departs(t *testing.T, opts Options, undo <-chan struct{}, ports ...*fakePort) (*departure, error) {
 	t.Helper()
+	return departsIf(t, func() bool { return false }, opts, undo, ports...)
+}
+
+// departsIf runs one that leaves to a successor only, while only says so.
+func departsIf(t *testing.T, only func() bool, opts Options, undo <-chan struct{}, ports ...*fakePort) (*departure, error) {
+	t.Helper()
 	opts = opts.withDefaults()
 	d := &departure{
 		opts: &opts, life: &life{opts: &opts, state: StateRetiring}, began: time.Now(), undo: undo,
-		told: func() {}, untold: func() {},
+		told: func() {}, untold: func() {}, only: only,
 		verdict: Verdict{Retired: true, Tier: Tier{Lossless: true}},
 	}
 	for _, p := range ports {

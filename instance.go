@@ -208,6 +208,12 @@ func (inst *Instance) abort(err error) error {
 // once; Serve returns when the retirement is over. A second call changes nothing.
 func (inst *Instance) Retire() { inst.orders.retire() }
 
+// HandOver is Retire where somebody takes over: the instance waits for a successor as long
+// as DrainTimeout allows, as with Retire, and if none has come by then it stays, as if TakeBack had
+// been called. It is for whoever has started the successor, which may end before it has
+// taken over.
+func (inst *Instance) HandOver() { inst.orders.handOver() }
+
 // TakeBack undoes a retirement while its listeners are still open: the instance
 // goes back into the rotation and serves on. Whether it did is seen by its state.
 func (inst *Instance) TakeBack() { inst.orders.takeBack() }

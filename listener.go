@@ -26,10 +26,11 @@ type Listener struct {
 	orders  orders
 	started time.Time
 	shut    func() // closes the endpoint
-	join    sync.Once
-	err     error // of join
 
-	moving sync.Mutex // held by who goes in or out of the rotation
+	moving  sync.Mutex // held by who goes in or out of the rotation
+	leaving bool       // Retire is under way. Guarded by moving, as are
+	entered bool       // it has joined, or tried to, and
+	err     error      // how that went
 
 	mu    sync.Mutex
 	ln    *listen.Listener // does not change once Listen has returned
@@ -69,18 +70,20 @@ func (o Options) Listen(ctx context.Context, network, address string) (*Listener
 // Accept returns the next connection. It returns no error because of a retirement:
 // after Retire it blocks until Close.
 func (l *Listener) Accept() (net.Conn, error) {
-	l.join.Do(l.enter)
-	if l.err != nil && !errors.Is(l.err, net.ErrClosed) { // what was accepted before it left is still to be had
-		return nil, fmt.Errorf("overlap: join the rotation: %w", l.err)
+	if err := l.enter(); err != nil && !errors.Is(err, net.ErrClosed) { // what was accepted before it left is still to be had
+		return nil, fmt.Errorf("overlap: join the rotation: %w", err)
 	}
 	return l.ln.Accept()
 }
 
-// enter joins the rotation, unless the options say dark.
-func (l *Listener) enter() {
+// enter joins the rotation, once, unless the options say dark. One that leaves does not.
+func (l *Listener) enter() error {
 	l.moving.Lock()
 	defer l.moving.Unlock()
-	l.err = l.rotation().begin()
+	if !l.entered && !l.leaving {
+		l.entered, l.err = true, l.rotation().begin()
+	}
+	return l.err
 }
 
 func (l *Listener) rotation() rotation { return rotation{&l.life, []*listen.Listener{l.ln}} }
@@ -109,18 +112,21 @@ func (l *Listener) RetireAsked() <-chan struct{} { return l.orders.retireAsked()
 //
 // It returns the error of ctx when that ends first, or DrainTimeout does because nobody
 // calls Accept; the sockets are closed then too. On a listener that has left or was
-// closed it returns net.ErrClosed, and ErrTakenBack when the operator has changed his mind.
+// closed it returns net.ErrClosed, and ErrTakenBack when the operator has changed his mind,
+// or wanted it to leave to a successor only and none has come. A second call at the same
+// time is an error.
 func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 	opts := l.opts.within(ctx)
 	ctx, stop := context.WithTimeout(ctx, opts.DrainTimeout)
 	defer stop()
-	d := l.departure(&opts)
-	from := l.beginToLeave()
-	if from == StateDrained {
-		return d.verdict, net.ErrClosed
+	from, err := l.beginToLeave()
+	if err != nil {
+		return Verdict{Release: opts.Release, Tier: l.Tier()}, err
 	}
+	defer l.endToLeave()
+	d := l.departure(&opts)
 	d.dark = from == StateDark
-	err := d.leave(ctx)
+	err = d.leave(ctx)
 	if errors.Is(err, errTakenBack) {
 		return d.verdict, l.resume(from)
 	}
@@ -136,14 +142,27 @@ func (l *Listener) Retire(ctx context.Context) (Verdict, error) {
 
 // beginToLeave returns what the listener did before. One that nobody has accepted from goes
 // on starting.
-func (l *Listener) beginToLeave() (from State) {
+func (l *Listener) beginToLeave() (from State, err error) {
 	l.moving.Lock()
 	defer l.moving.Unlock()
 	from, _ = l.life.now()
+	switch {
+	case from == StateDrained:
+		return from, net.ErrClosed
+	case l.leaving:
+		return from, errors.New("overlap: Retire was called while it retires")
+	}
+	l.leaving = true
 	if l.life.mayTurn(StateRetiring) == nil {
 		l.life.advance(StateRetiring)
 	}
-	return from
+	return from, nil
+}
+
+func (l *Listener) endToLeave() {
+	l.moving.Lock()
+	defer l.moving.Unlock()
+	l.leaving = false
 }
 
 // departure is the way out of a listener that begins to leave now.
@@ -153,7 +172,7 @@ func (l *Listener) departure(opts *Options) *departure {
 	began := time.Now()
 	l.until = began.Add(opts.DrainTimeout)
 	return &departure{
-		ports: []port{l.ln}, opts: opts, life: &l.life, began: began, undo: l.orders.begin(),
+		ports: []port{l.ln}, opts: opts, life: &l.life, began: began, undo: l.orders.begin(), only: l.orders.toSuccessor,
 		told: func() {}, untold: func() {},
 		verdict: Verdict{Release: opts.Release, Tier: Tier(l.ln.Tier())},
 	}
@@ -165,6 +184,9 @@ func (l *Listener) resume(to State) error {
 	l.mu.Lock()
 	l.until = time.Time{}
 	l.mu.Unlock()
+	if to == StateStarting {
+		return ErrTakenBack
+	}
 	return errors.Join(ErrTakenBack, l.life.advance(to))
 }
 
@@ -204,6 +226,9 @@ func (e listenerEndpoint) Status() control.Status {
 
 // Retire asks whoever has the listener: see [Listener.RetireAsked].
 func (e listenerEndpoint) Retire() { e.orders.retire() }
+
+// HandOver asks for a retirement that there is only where somebody takes over.
+func (e listenerEndpoint) HandOver() { e.orders.handOver() }
 
 // TakeBack undoes a retirement while the sockets are still open.
 func (e listenerEndpoint) TakeBack() { e.orders.takeBack() }

@@ -8,6 +8,7 @@ type orders struct {
 	asked chan struct{} // closed by retire
 	undo  chan struct{} // closed by takeBack
 	again bool          // retire was called after takeBack, before that was done
+	only  bool          // to leave to a successor, or not at all
 }
 
 func newOrders() orders { return orders{asked: make(chan struct{}), undo: make(chan struct{})} }
@@ -15,8 +16,29 @@ func newOrders() orders { return orders{asked: make(chan struct{}), undo: make(c
 func (o *orders) retire() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.only = false
+	o.leave()
+}
+
+// handOver is retire where somebody takes over. It does not soften an order to retire.
+func (o *orders) handOver() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.only = o.only || !isClosed(o.asked) || isClosed(o.undo)
+	o.leave()
+}
+
+// leave gives the order. o.mu is held.
+func (o *orders) leave() {
 	o.again = isClosed(o.undo) // this one comes after the one that is taken back
 	closeOnce(o.asked)
+}
+
+// toSuccessor says whether the order is to leave to a successor only.
+func (o *orders) toSuccessor() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.only
 }
 
 func (o *orders) takeBack() {
@@ -52,6 +74,7 @@ func (o *orders) obeyed() {
 	if o.again {
 		close(o.asked)
 	}
+	o.only = o.only && o.again
 	o.again = false
 }
 

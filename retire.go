@@ -41,7 +41,7 @@ func (inst *Instance) departure() *departure {
 	defer inst.mu.Unlock()
 	inst.left = time.Now()
 	return &departure{
-		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: inst.left, undo: inst.orders.begin(),
+		ports: portsOf(inst.lns), opts: &inst.opts, life: &inst.life, began: inst.left, undo: inst.orders.begin(), only: inst.orders.toSuccessor,
 		told: inst.tell, untold: inst.untell,
 		verdict: Verdict{Release: inst.opts.Release, Tier: tierOf(inst.lns)},
 	}

@@ -116,6 +116,12 @@ func Retire(ctx context.Context, instance string) (Status, error) {
 	return call(ctx, instance, http.MethodPost, "retire")
 }
 
+// HandOver tells an instance to leave to a successor, and to stay where none takes over. It
+// returns at once.
+func HandOver(ctx context.Context, instance string) (Status, error) {
+	return call(ctx, instance, http.MethodPost, "hand-over")
+}
+
 // TakeBack tells a retiring instance to stay, if its listeners are still open. Whether it
 // does is seen by its state.
 func TakeBack(ctx context.Context, instance string) (Status, error) {

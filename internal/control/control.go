@@ -65,6 +65,7 @@ type Connections struct {
 type Instance interface {
 	Status() Status
 	Retire()
+	HandOver()
 	TakeBack()
 	Pin() error
 	Unpin() error

@@ -33,11 +33,13 @@ type stub struct {
 	status            Status
 	retired, tookBack atomic.Int32
 	pinned            atomic.Int32
+	handedOver        atomic.Int32
 	refuses           error
 }
 
 func (s *stub) Status() Status { return s.status }
 func (s *stub) Retire()        { s.retired.Add(1) }
+func (s *stub) HandOver()      { s.handedOver.Add(1) }
 func (s *stub) TakeBack()      { s.tookBack.Add(1) }
 func (s *stub) Pin() error     { s.pinned.Add(1); return s.refuses }
 func (s *stub) Unpin() error   { s.pinned.Add(-1); return s.refuses }
@@ -88,8 +90,10 @@ func TestAnInstanceIsFoundAskedAndTold(t *testing.T) {
 	must(t, err)
 	_, err = TakeBack(t.Context(), e.name)
 	must(t, err)
-	if s.retired.Load() != 1 || s.tookBack.Load() != 1 {
-		t.Errorf("told to retire %d times, to stay %d times", s.retired.Load(), s.tookBack.Load())
+	_, err = HandOver(t.Context(), e.name)
+	must(t, err)
+	if s.retired.Load() != 1 || s.tookBack.Load() != 1 || s.handedOver.Load() != 1 {
+		t.Errorf("told to retire %d times, to stay %d times, to hand over %d times", s.retired.Load(), s.tookBack.Load(), s.handedOver.Load())
 	}
 	must(t, e.Close())
 	if found(t, e.name) != nil {

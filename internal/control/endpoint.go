@@ -78,6 +78,7 @@ func (e *Endpoint) routes(private http.Handler) http.Handler {
 	mux.HandleFunc("GET /"+version+"/events", e.tellEvents)
 	for verb, do := range map[string]func() error{
 		"retire":    func() error { e.inst.Retire(); return nil },
+		"hand-over": func() error { e.inst.HandOver(); return nil },
 		"take-back": func() error { e.inst.TakeBack(); return nil },
 		"pin":       e.inst.Pin,
 		"unpin":     e.inst.Unpin,
