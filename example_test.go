@@ -99,3 +99,8 @@ func ExampleRetiring() {
 		}
 	})
 }
+
+func ExamplePhases() {
+	fmt.Println(overlap.Phases())
+	// Output: [steer settle close linger finish flush cut]
+}

@@ -60,4 +60,8 @@ const (
 	PhaseCut    Phase = "cut"    // close what is left
 )
 
-var phases = [...]Phase{PhaseSteer, PhaseSettle, PhaseClose, PhaseLinger, PhaseFinish, PhaseFlush, PhaseCut}
+// Phases returns all phases in their order, for who shows them. A retirement may skip some:
+// see Verdict.Phases.
+func Phases() []Phase {
+	return []Phase{PhaseSteer, PhaseSettle, PhaseClose, PhaseLinger, PhaseFinish, PhaseFlush, PhaseCut}
+}

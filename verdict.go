@@ -36,8 +36,8 @@ type Verdict struct {
 
 // LogValue makes a verdict one flat group of attributes in slog.
 func (v Verdict) LogValue() slog.Value {
-	took := make([]any, 0, len(phases))
-	for _, p := range phases {
+	var took []any
+	for _, p := range Phases() {
 		if d, ok := v.Phases[p]; ok {
 			took = append(took, slog.Float64(string(p), d.Seconds()))
 		}

@@ -44,6 +44,13 @@ type Found struct {
 	Here bool
 }
 
+// SharesPort says whether two instances share a port, as only those of one user do.
+func (f Found) SharesPort(other Found) bool {
+	return f.UID == other.UID && slices.ContainsFunc(f.Ports, func(p Port) bool {
+		return slices.ContainsFunc(other.Ports, func(q Port) bool { return p.Addr == q.Addr })
+	})
+}
+
 // Find returns all instances in this network namespace that are ours to ask, in the order
 // in which they were started. Each has timeout to answer. Those of other users are left
 // out, and for root there are none.
