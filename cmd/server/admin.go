@@ -77,7 +77,7 @@ func (s *service) adminServer() *http.Server {
 
 // adminRoutes has no pprof, which is for nobody but our own user.
 func (s *service) adminRoutes() http.Handler {
-	scrapes := exposeOnce(&scrape{who: new(family), own: &s.metrics.legacies})
+	scrapes := s.metrics.Siblings()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		select {

@@ -167,8 +167,8 @@ func (h handover) print(w io.Writer, asJSON bool) error {
 // phasesOf is what each phase took, in their order.
 func phasesOf(v overlap.Verdict) string {
 	var took []string
-	for _, p := range phases {
-		if d, ok := v.Phases[overlap.Phase(p)]; ok {
+	for _, p := range overlap.Phases() {
+		if d, ok := v.Phases[p]; ok {
 			took = append(took, fmt.Sprintf("%s %v", p, d.Round(time.Millisecond)))
 		}
 	}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
-	"time"
 
+	"github.com/ba995850/overlap/cmd/server/metrics"
 	"github.com/ba995850/overlap/internal/control"
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +38,7 @@ func newMetricsVerb() *cobra.Command {
 		Example: metricsExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printMetrics(cmd.OutOrStdout(), &chosen{release: release, pid: pid})
+			return printMetrics(cmd.OutOrStdout(), release, pid)
 		},
 	}
 	cmd.SetContext(context.Background())
@@ -50,45 +47,18 @@ func newMetricsVerb() *cobra.Command {
 	return cmd
 }
 
-// chosen are the instances that the operator means. 0 and "" are any.
-type chosen struct {
-	release string
-	pid     int
-	n       int // how many there were
-}
-
-func (*chosen) patience(string) time.Duration { return askTimeout }
-
-func (c *chosen) pick(all []control.Found) []control.Found {
-	all = slices.DeleteFunc(all, func(f control.Found) bool {
-		return c.release != "" && f.Release != c.release || c.pid != 0 && f.PID != c.pid
+// printMetrics prints those of the instances with this release and pid. "" and 0 are any.
+func printMetrics(w io.Writer, release string, pid int) error {
+	asked, silent, err := metrics.Print(w, askTimeout, func(f control.Found) bool {
+		return (release == "" || f.Release == release) && (pid == 0 || f.PID == pid)
 	})
-	c.n = len(all)
-	return all
-}
-
-// printMetrics prints those of the instances that are meant, and what these keep of others.
-func printMetrics(w io.Writer, who *chosen) error {
-	families, err := (&scrape{who: who}).Gather()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	for _, f := range families {
-		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
-			return err
-		}
-	}
-	return judgeScrape(who.n, families)
-}
-
-func judgeScrape(asked int, families []*dto.MetricFamily) error {
-	if asked == 0 {
+	case asked == 0:
 		return errNoInstance
-	}
-	for _, f := range families {
-		if f.GetName() == upShown.name && slices.ContainsFunc(f.Metric, func(m *dto.Metric) bool { return m.GetGauge().GetValue() == 0 }) {
-			return errors.New("an instance does not answer: see overlap_sibling_up")
-		}
+	case silent > 0:
+		return errors.New("an instance does not answer: see overlap_sibling_up")
 	}
 	return nil
 }

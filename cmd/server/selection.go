@@ -92,7 +92,7 @@ func ofRelease(all []control.Found, release string) (named []control.Found, err 
 		return nil, fmt.Errorf("there is no instance of %s", release)
 	}
 	for _, f := range named[1:] {
-		if !share(f, named[0]) {
+		if !f.SharesPort(named[0]) {
 			return nil, fmt.Errorf("several services have a release %s, say which by --pid", release)
 		}
 	}
@@ -110,7 +110,7 @@ func butOne(all []control.Found, release string) (others []control.Found, err er
 		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left", release)
 	}
 	for _, f := range all {
-		if f.Err == nil && f.Release != release && share(f, stay[0]) {
+		if f.Err == nil && f.Release != release && f.SharesPort(stay[0]) {
 			others = append(others, f)
 		}
 	}
@@ -118,13 +118,6 @@ func butOne(all []control.Found, release string) (others []control.Found, err er
 		return nil, fmt.Errorf("nobody shares a port with %s", release)
 	}
 	return others, nil
-}
-
-// share says whether two instances share a port, as only those of one user do.
-func share(a, b control.Found) bool {
-	return a.UID == b.UID && slices.ContainsFunc(a.Ports, func(p control.Port) bool {
-		return slices.ContainsFunc(b.Ports, func(q control.Port) bool { return p.Addr == q.Addr })
-	})
 }
 
 // present names the instances that there are.

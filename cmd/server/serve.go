@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/cmd/server/metrics"
 	"github.com/spf13/cobra"
 )
 
@@ -47,12 +48,13 @@ type service struct {
 	log     *slog.Logger
 	inst    *overlap.Instance
 	notify  *notifier
-	metrics *metrics
+	metrics *metrics.Metrics
 	started chan struct{} // closed when the instance serves, or will not
 }
 
 func newService(cfg config, secrets *secrets, log *slog.Logger) *service {
-	s := &service{cfg: cfg, secrets: secrets, log: log, metrics: newMetrics(), started: make(chan struct{})}
+	b := buildVersion()
+	s := &service{cfg: cfg, secrets: secrets, log: log, metrics: metrics.New(b.Version, b.Revision, b.Go), started: make(chan struct{})}
 	s.inst = overlap.New(s.options())
 	return s
 }
@@ -94,7 +96,7 @@ func (s *service) options() overlap.Options {
 		AllowStrangers: s.cfg.AllowStrangers,
 		Plain:          s.cfg.Retire == retirePlain,
 		Dark:           s.cfg.Dark,
-		Private:        s.metrics.private(),
+		Private:        s.metrics.Private(),
 		OnState:        s.onState,
 		OnPhase:        s.onPhase,
 		OnNotice:       s.onNotice,
@@ -108,7 +110,7 @@ func atLeastSome(d time.Duration) time.Duration { return max(d, time.Nanosecond)
 // servers are one for each address, with the same routes.
 func (s *service) servers() []*http.Server {
 	all, _ := s.cfg.addresses() // validate has seen that they can be read
-	handler := routes(s.cfg, s.ready, s.metrics.request, s.log)
+	handler := routes(s.cfg, s.ready, s.metrics.Request, s.log)
 	srvs := make([]*http.Server, len(all))
 	for i, a := range all {
 		srvs[i] = s.server(a, handler)
@@ -197,8 +199,8 @@ func (s *service) onVerdict(v overlap.Verdict) {
 		level = slog.LevelWarn
 	}
 	s.log.Log(context.Background(), level, "verdict", slog.Any("", v))
-	s.metrics.verdict(v)
-	if err := s.metrics.bequeath(context.Background()); err != nil {
+	s.metrics.Verdict(v)
+	if err := s.metrics.Bequeath(context.Background()); err != nil {
 		s.log.Warn("metrics", slog.Any("error", err))
 	}
 	s.notify.onVerdict(v)

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/ba995850/overlap"
+	"github.com/ba995850/overlap/cmd/server/metrics"
 )
 
 // BenchmarkThroughput compares the reference service behind overlap with the same
 // routes behind net/http alone. The two take turns, so that a machine that gets
 // slower does so for both; the figure is the median of the ratios: 1 is no cost.
 func BenchmarkThroughput(b *testing.B) {
-	handler := routes(config{Release: "v1"}, yes, newMetrics().request, slog.New(slog.DiscardHandler))
+	handler := routes(config{Release: "v1"}, yes, metrics.New("v1", "", "").Request, slog.New(slog.DiscardHandler))
 	for _, bench := range []struct {
 		name string
 		keep bool
@@ -131,7 +132,7 @@ func BenchmarkCounted(b *testing.B) {
 		return routes(config{Release: "v1"}, yes, count, slog.New(slog.DiscardHandler))
 	}
 	b.Run("service", func(b *testing.B) {
-		counted, not := serveOverlap(b, with(newMetrics().request)), serveOverlap(b, with(uncounted))
+		counted, not := serveOverlap(b, with(metrics.New("v1", "", "").Request)), serveOverlap(b, with(uncounted))
 		var ratios []float64
 		for b.Loop() {
 			a := requestsPerSecond(b, counted, true)
@@ -141,10 +142,10 @@ func BenchmarkCounted(b *testing.B) {
 		b.ReportMetric(ratios[len(ratios)/2], "counted/not")
 	})
 	b.Run("request", func(b *testing.B) {
-		m := newMetrics()
+		m := metrics.New("v1", "", "")
 		b.ReportAllocs()
 		for took := time.Duration(1); b.Loop(); took++ {
-			m.request(http.StatusOK, took, false)
+			m.Request(http.StatusOK, took, false)
 		}
 	})
 }

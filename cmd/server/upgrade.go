@@ -209,7 +209,7 @@ func (u *upgrade) isNew(f control.Found) bool {
 // port, too.
 func (u *upgrade) old() (old []control.Found, err error) {
 	for _, f := range u.before {
-		if isReady(f) && (len(u.from) == 0 && share(f, u.fresh) || slices.Contains(u.from, f.Release)) {
+		if isReady(f) && (len(u.from) == 0 && f.SharesPort(u.fresh) || slices.Contains(u.from, f.Release)) {
 			old = append(old, f)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"errors"
@@ -13,16 +13,18 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// states and phases are those of which there is always a series, 0 or 1.
-var (
-	states = []string{
-		overlap.StateStarting.String(), overlap.StateDark.String(), overlap.StateServing.String(), overlap.StateRetiring.String(), overlap.StateDrained.String(),
+// states are those of which there is always a series, 0 or 1.
+var states = []string{
+	overlap.StateStarting.String(), overlap.StateDark.String(), overlap.StateServing.String(), overlap.StateRetiring.String(), overlap.StateDrained.String(),
+}
+
+// phases are the words for those of a retirement, of which the same is true.
+func phases() (words []string) {
+	for _, p := range overlap.Phases() {
+		words = append(words, string(p))
 	}
-	phases = []string{
-		string(overlap.PhaseSteer), string(overlap.PhaseSettle), string(overlap.PhaseClose), string(overlap.PhaseLinger),
-		string(overlap.PhaseFinish), string(overlap.PhaseFlush), string(overlap.PhaseCut),
-	}
-)
+	return words
+}
 
 // shown are instances as they show themselves at their endpoints, whatever program they
 // are of, and with or without metrics of their own. It is a prometheus.Collector.
@@ -84,7 +86,7 @@ func (s *shower) show() {
 	s.put(infoShown, 1, strconv.Itoa(f.PID), f.Program, f.Addr)
 	s.put(startShown, float64(f.Started.UnixMilli())/1000)
 	s.putOne(stateShown, states, f.State)
-	s.putOne(phaseShown, phases, f.Phase)
+	s.putOne(phaseShown, phases(), f.Phase)
 	s.put(tierShown, truth(f.Tier == overlap.Tier{Lossless: true}.String()))
 	s.put(answeredShown, float64(f.Requests))
 	s.showConnections(f.Connections)

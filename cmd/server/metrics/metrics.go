@@ -1,4 +1,15 @@
-package main
+// Package metrics is what an instance of the service has counted, and what is shown of its
+// siblings to whoever scrapes one of them.
+//
+// Who reports what: an instance counts itself and nobody else, from 0 on. Each series of
+// its is labelled with its release and its name, whoever is scraped, so a sum over all
+// instances has nothing twice. What an instance is (its state, its connections) is taken
+// from its endpoint by whoever is scraped: shown.go. Before it has drained, it hands what
+// it has counted, the verdict included, to its siblings, which keep that and show it in
+// its place: legacy.go. So the last scrape of an instance may come after its end, its
+// counters end where they stood, and none goes back. Only who is killed leaves nothing:
+// its series end with what was scraped.
+package metrics
 
 import (
 	"net/http"
@@ -12,17 +23,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// metrics is what this process has counted.
-//
-// Who reports what: an instance counts itself and nobody else, from 0 on. Each series of
-// its is labelled with its release and its name, whoever is scraped, so a sum over all
-// instances has nothing twice. What an instance is (its state, its connections) is taken
-// from its endpoint by whoever is scraped: metrics_shown.go. Before it has drained, it hands
-// what it has counted, the verdict included, to its siblings, which keep that and show it
-// in its place: metrics_legacy.go. So the last scrape of an instance may come after its
-// end, its counters end where they stood, and none goes back. Only who is killed leaves
-// nothing: its series end with what was scraped.
-type metrics struct {
+// Metrics is what this process has counted. Its methods may be called at the same time;
+// Bequeath comes last.
+type Metrics struct {
 	registry  *prometheus.Registry
 	requests  [6]prometheus.Counter // by the first digit of the code; 0: broken off
 	durations prometheus.Histogram
@@ -38,15 +41,17 @@ type metrics struct {
 	legacies legacies
 }
 
-func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), builtAs(buildVersion()))
+// New returns metrics that have counted nothing. They say by labels which build this is.
+func New(version, revision, goversion string) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(builtAs(prometheus.Labels{"version": version, "revision": revision, "goversion": goversion}))
 	m.countRequests()
 	m.countRetirement()
 	return m
 }
 
-func (m *metrics) countRequests() {
+func (m *Metrics) countRequests() {
 	byCode := m.counters("overlap_http_requests_total",
 		"Requests by the class of their code. An aborted one is one whose response was broken off.", "code")
 	for i := range m.requests {
@@ -66,12 +71,12 @@ func (m *metrics) countRequests() {
 
 // countRetirement makes series that are there from the beginning: of one that appears with
 // its first loss, no rate would show it.
-func (m *metrics) countRetirement() {
+func (m *Metrics) countRetirement() {
 	verdicts := m.counters("overlap_retirements_total", "Retirements by their verdict.", "lossless")
 	m.lossless, m.lossy = verdicts.WithLabelValues("true"), verdicts.WithLabelValues("false")
 	m.took = m.counters("overlap_retirement_phase_seconds_total", "How long each phase of the retirement took.", "phase")
-	for _, p := range phases {
-		m.took.WithLabelValues(p)
+	for _, p := range overlap.Phases() {
+		m.took.WithLabelValues(string(p))
 	}
 	m.abandoned = m.counter("overlap_abandoned_connections_total", "Connections that the kernel still held for the instance when it closed: lost.")
 	m.expired = m.counter("overlap_expired_handshakes_total", "Half-open handshakes whose client never came back: not lost.")
@@ -80,23 +85,22 @@ func (m *metrics) countRetirement() {
 	m.unacknowledged = m.counter("overlap_unacknowledged_bytes_total", "Bytes of responses that were not acknowledged at the deadline: lost.")
 }
 
-func (m *metrics) counter(name, help string) prometheus.Counter {
+func (m *Metrics) counter(name, help string) prometheus.Counter {
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	m.registry.MustRegister(c)
 	return c
 }
 
-func (m *metrics) counters(name, help, label string) *prometheus.CounterVec {
+func (m *Metrics) counters(name, help, label string) *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
 	m.registry.MustRegister(c)
 	return c
 }
 
 // builtAs is a series that says by its labels which build this is.
-func builtAs(b build) prometheus.Collector {
+func builtAs(labels prometheus.Labels) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "overlap_build_info", Help: "Which build this is.",
-		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": b.Go},
+		Name: "overlap_build_info", Help: "Which build this is.", ConstLabels: labels,
 	}, func() float64 { return 1 })
 }
 
@@ -107,8 +111,9 @@ func codeClass(digit int) string {
 	return strconv.Itoa(digit) + "xx"
 }
 
-// request counts one. It is a tally.
-func (m *metrics) request(code int, took time.Duration, endless bool) {
+// Request counts one that has ended. Its code is 0 where the response was broken off; it is
+// endless if its client ends it, and then it has no duration.
+func (m *Metrics) Request(code int, took time.Duration, endless bool) {
 	digit := code / 100
 	if digit >= len(m.requests) {
 		digit = len(m.requests) - 1 // a handler may say 600, and a client takes it for an error
@@ -119,8 +124,8 @@ func (m *metrics) request(code int, took time.Duration, endless bool) {
 	}
 }
 
-// verdict counts the retirement.
-func (m *metrics) verdict(v overlap.Verdict) {
+// Verdict counts the retirement. The caller has one, and bequeaths after it.
+func (m *Metrics) Verdict(v overlap.Verdict) {
 	if v.Lossless {
 		m.lossless.Inc()
 	} else {
@@ -136,8 +141,10 @@ func (m *metrics) verdict(v overlap.Verdict) {
 	m.unacknowledged.Add(float64(v.Unacknowledged))
 }
 
-// private is what the instance answers at its endpoint. pprof is nowhere else.
-func (m *metrics) private() http.Handler {
+// Private is what the instance answers at its endpoint: its own metrics, pprof, and what
+// its siblings ask and hand over. The caller has it answer nowhere else: it is for our own
+// user.
+func (m *Metrics) Private() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", expose(m.registry))
 	mux.Handle("GET /legacies", expose(&m.legacies))
@@ -150,14 +157,17 @@ func (m *metrics) private() http.Handler {
 	return mux
 }
 
+// Siblings answers scrapes for all instances that share a port with this one, itself and
+// those that have left included. It waits half a second for what is silent, and from then on
+// less. Scrapes that come at the same time are answered from one look. What it returns
+// remembers the siblings, so the caller asks for it once.
+func (m *Metrics) Siblings() http.Handler {
+	return promhttp.HandlerFor(&scrape{who: new(family), own: &m.legacies}, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: mostScrapes, CoalesceGather: true,
+	})
+}
+
 // expose answers scrapes. What can be gathered is shown beside what cannot.
 func expose(g prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
-}
-
-// exposeOnce answers scrapes that come at the same time from one look.
-func exposeOnce(g prometheus.Gatherer) http.Handler {
-	return promhttp.HandlerFor(g, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: mostScrapes, CoalesceGather: true,
-	})
 }

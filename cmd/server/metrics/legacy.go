@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"bytes"
@@ -93,10 +93,11 @@ func (l *legacies) read(body io.Reader, left time.Duration) error {
 	return nil
 }
 
-// bequeath hands what this instance has counted, and what it has kept of others, to those
-// who stay. Nobody counts any more: it is called with the verdict. Itself it keeps it, too,
-// for the scrapes that it answers to its very end.
-func (m *metrics) bequeath(ctx context.Context) error {
+// Bequeath hands what this instance has counted, and what it has kept of others, to those
+// who stay. The caller has counted the verdict, counts nothing any more, and has its
+// endpoint still open. Itself it keeps it, too, for the scrapes that it answers to its very
+// end. It returns within half a second or so, and no error where a sibling does not take it.
+func (m *Metrics) Bequeath(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, bequestTime)
 	defer stop()
 	all, err := control.Find(ctx, bequestTime/2)
@@ -111,7 +112,7 @@ func (m *metrics) bequeath(ctx context.Context) error {
 	m.legacies.keep(own)
 	var heirs sync.WaitGroup
 	for _, f := range all {
-		if f.Err == nil && f.Instance != self.Instance && share(f, self) {
+		if f.Err == nil && f.Instance != self.Instance && f.SharesPort(self) {
 			heirs.Go(func() { m.bequeathTo(ctx, f.Instance) })
 		}
 	}
@@ -119,7 +120,7 @@ func (m *metrics) bequeath(ctx context.Context) error {
 	return nil
 }
 
-func (m *metrics) legacyOf(self control.Found) (legacy, error) {
+func (m *Metrics) legacyOf(self control.Found) (legacy, error) {
 	counted, err := m.registry.Gather()
 	if err != nil {
 		return legacy{}, err
@@ -136,7 +137,7 @@ func (m *metrics) legacyOf(self control.Found) (legacy, error) {
 
 // bequeathTo does what it can: a sibling that has no metrics refuses, and one that is
 // stopped is not waited for.
-func (m *metrics) bequeathTo(ctx context.Context, sibling string) {
+func (m *Metrics) bequeathTo(ctx context.Context, sibling string) {
 	for _, k := range m.legacies.all() {
 		body, err := encode(k.families)
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package metrics
 
 import (
 	"os"
@@ -80,5 +80,5 @@ func (y *family) has(s control.Status) bool {
 	if len(y.self.Ports) == 0 {
 		return s.UID == os.Geteuid()
 	}
-	return share(control.Found{Status: s}, y.self)
+	return control.Found{Status: s}.SharesPort(y.self)
 }
