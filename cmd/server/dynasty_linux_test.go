@@ -196,18 +196,21 @@ func (c *conn) ask(path string) (*http.Response, error) {
 
 // crowd is clients that ask, half of them on a new connection each time.
 type crowd struct {
+	addr, path             string
 	sent, answered, failed atomic.Int64
 	first                  atomic.Value // error
 	clients                sync.WaitGroup
 	enough                 chan struct{}
 }
 
-func crowdAt(addr string, clients int) *crowd {
-	l := &crowd{enough: make(chan struct{})}
+func crowdAt(addr string, clients int) *crowd { return crowdAsking(addr, "/", clients) }
+
+func crowdAsking(addr, path string, clients int) *crowd {
+	l := &crowd{addr: addr, path: path, enough: make(chan struct{})}
 	for i := range clients {
 		l.clients.Go(func() {
 			for !isClosed(l.enough) {
-				l.converse(addr, i%2 == 0)
+				l.converse(i%2 == 0)
 			}
 		})
 	}
@@ -215,18 +218,18 @@ func crowdAt(addr string, clients int) *crowd {
 }
 
 // converse uses one connection, once or until the server says that it closes it.
-func (l *crowd) converse(addr string, once bool) {
+func (l *crowd) converse(once bool) {
 	var c *conn
 	for !isClosed(l.enough) {
 		l.sent.Add(1)
 		var err error
 		if c == nil {
-			c, err = dialConn(addr)
+			c, err = dialConn(l.addr)
 		}
 		var resp *http.Response
 		if err == nil {
 			defer c.Close()
-			resp, err = c.ask("/")
+			resp, err = c.ask(l.path)
 		}
 		if err != nil {
 			l.failed.Add(1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,38 +46,62 @@ type retiree struct {
 	err error
 }
 
-// retire retires the old instances and prints the verdict. Interrupted, it takes back what
-// can be taken back.
+// retire hands over, and prints the verdict. Where it is interrupted, or the new release
+// does not serve on, it takes back what can be taken back.
 func (u *upgrade) retire(ctx context.Context, old []control.Found) error {
 	left := make([]retiree, len(old))
-	var leaving sync.WaitGroup
+	telling, hush := context.WithCancel(ctx)
+	defer hush()
+	var told, leaving sync.WaitGroup
 	for i, f := range old {
-		leaving.Go(func() { left[i] = u.dismiss(ctx, f) })
+		told.Add(1)
+		leaving.Go(func() { left[i] = u.dismiss(telling, f, sync.OnceFunc(told.Done)) })
 	}
 	done := make(chan struct{})
 	go func() { leaving.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		if err := u.undo(old, done); err != nil {
+	cause := u.trouble(ctx, done)
+	if cause != nil {
+		hush()
+		told.Wait() // or what is taken back would be told after that
+		if err := u.undo(cause, old, done); err != nil {
 			return err
 		}
 	}
 	if !slices.ContainsFunc(left, retiree.hasLeft) {
-		return u.backOut(errors.Join(errorsOf(left)...))
+		return u.backOut(cmp.Or(cause, errors.Join(errorsOf(left)...)))
 	}
 	return u.report(left)
 }
 
-// hasLeft says whether the new release is needed in its place.
-func (r retiree) hasLeft() bool {
-	return !errors.Is(r.err, errStays) && !errors.Is(r.err, errInterrupted)
+// trouble returns nil when all is done, or why that must not be waited for.
+func (u *upgrade) trouble(ctx context.Context, done <-chan struct{}) error {
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	go func() { failed <- u.servesOn(watching) }()
+	select {
+	case <-done:
+		return nil
+	case err := <-failed:
+		return interrupted(ctx, err)
+	}
 }
 
-// dismiss follows one of them to its end.
-func (u *upgrade) dismiss(ctx context.Context, f control.Found) retiree {
+// hasLeft says whether the new release is needed in its place.
+func (r retiree) hasLeft() bool {
+	return !errors.Is(r.err, errStays) && !errors.Is(r.err, errDeaf) && !errors.Is(r.err, errInterrupted)
+}
+
+// dismiss follows one of them to its end. It calls told when that has been told, or is not
+// going to be.
+func (u *upgrade) dismiss(ctx context.Context, f control.Found, told func()) retiree {
+	defer told()
+	handOver := func(ctx context.Context, instance string) (control.Status, error) {
+		defer told()
+		return control.HandOver(ctx, instance)
+	}
 	r := retiree{Release: f.Release, PID: f.PID}
-	r.Verdict, r.err = retire(ctx, f, u.hear(f))
+	r.Verdict, r.err = retire(ctx, f, handOver, u.hear(f))
 	if r.err != nil {
 		r.err = fmt.Errorf("%s: %w", nameOf(f), r.err)
 		r.Error = r.err.Error()
@@ -93,12 +118,12 @@ func errorsOf(left []retiree) (errs []error) {
 	return errs
 }
 
-// undo takes back what can be taken back, and waits for the others. A second interruption
-// ends that.
-func (u *upgrade) undo(old []control.Found, done <-chan struct{}) error {
+// undo takes back what can be taken back, and waits for the others. Another interruption ends
+// that.
+func (u *upgrade) undo(cause error, old []control.Found, done <-chan struct{}) error {
 	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	u.progress.say("interrupted: taking back what can be taken back")
+	u.progress.say("%v: taking back what can be taken back", cause)
 	o := &orders{out: u.progress}
 	if err := o.each(again, old, o.takeBack); err != nil {
 		u.progress.say("%v; going on. Once more ends this command, and leaves them as they are", err)
@@ -111,26 +136,24 @@ func (u *upgrade) undo(old []control.Found, done <-chan struct{}) error {
 	}
 }
 
-// report prints the verdict.
+// report prints the verdict. Who left without a successor has left to nobody.
 func (u *upgrade) report(left []retiree) error {
 	h := handover{Lossless: true, Retired: left, New: taker{Release: u.fresh.Release, PID: u.fresh.PID}}
 	s, err := inTime(context.Background(), control.Ask, u.fresh)
 	if err != nil {
-		return errors.Join(append(errorsOf(left), fmt.Errorf("%s: %w", nameOf(u.fresh), err))...)
+		err = fmt.Errorf("%s has taken over, and does not answer: %w", nameOf(u.fresh), err)
 	}
 	h.New.Requests = s.Requests
 	h.Seconds = time.Since(u.began).Seconds()
 	for _, r := range left {
-		h.Lossless = h.Lossless && r.Verdict.Lossless
+		h.Lossless = h.Lossless && r.Verdict.Lossless && r.Verdict.Successor
 	}
 	u.progress.end()
-	if err := h.print(u.out, u.asJSON); err != nil {
-		return err
+	err = errors.Join(append(errorsOf(left), err, h.print(u.out, u.asJSON))...)
+	if err == nil && !h.Lossless {
+		err = errNotLossless
 	}
-	if err := errors.Join(errorsOf(left)...); err != nil || h.Lossless {
-		return err
-	}
-	return errNotLossless
+	return err
 }
 
 func (h handover) print(w io.Writer, asJSON bool) error {

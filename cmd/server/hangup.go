@@ -27,8 +27,9 @@ const hangUpHelp = `HUP: put the next release where this one is, and send HUP. W
 started again: the same name (in PATH where it has no slash, so a symbolic link may have
 moved) with the same arguments, in the directory of the same name, in a session of its
 own, and writes where we write. When it serves on all our addresses, we retire. If it
-ends before, or takes more than a minute, the log says so and nothing has changed. TERM
-and INT meanwhile stop it, too, and we retire.
+ends before, or takes more than a minute, the log says so and nothing has changed; if it
+ends before it has taken over, we stay. TERM and INT before it serves stop it, too, and we
+retire.
 Under systemd, supervisord or as process 1 of a container HUP is refused: our end would
 be taken for the end of the service. Where the terminal that we were started from has
 gone HUP comes from there, and means TERM; under nohup it then means nothing, once.`
@@ -162,35 +163,40 @@ func (s *succession) end() {
 
 func (s *succession) run(ctx context.Context) {
 	began := time.Now()
-	next, err := s.start(ctx)
+	next, is, err := s.start(ctx)
 	took := slog.Float64("took", time.Since(began).Seconds())
 	if err != nil {
 		s.log.Error("no successor", slog.Any("error", err), took)
 		return
 	}
-	s.log.Info("successor", slog.String("next", next.Release), slog.Int("next_pid", next.PID), took)
-	s.inst.Retire()
+	s.log.Info("successor", slog.String("next", is.Release), slog.Int("next_pid", is.PID), took)
+	s.inst.HandOver()
+	select {
+	case <-ctx.Done(): // we have left, or are to leave in any case
+	case <-next.ended:
+		s.log.Error("no successor", slog.Any("error", next.failure("after it was ready")))
+		s.inst.TakeBack()
+	}
 }
 
 // start returns our successor when it serves. Otherwise none is left.
-func (s *succession) start(ctx context.Context) (control.Found, error) {
-	next, err := startSibling(s.command())
-	if err != nil {
-		return control.Found{}, err
+func (s *succession) start(ctx context.Context) (next *sibling, is control.Found, err error) {
+	if next, err = startSibling(s.command()); err != nil {
+		return nil, is, err
 	}
 	inTime, stop := context.WithTimeout(ctx, s.within)
 	defer stop()
-	is, err := next.awaitServing(inTime, next.owns, false)
+	is, err = next.awaitServing(inTime, next.owns, false)
 	switch {
-	case err == nil:
-		err = s.takesOver(is)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case err == nil:
+		err = s.takesOver(is)
 	}
 	if err != nil {
-		return is, errors.Join(err, next.stop())
+		return nil, is, errors.Join(err, next.dismiss(is, func(control.Event) {}))
 	}
-	return is, nil
+	return next, is, nil
 }
 
 // takesOver returns an error if one of our addresses would be left to nobody, as where the

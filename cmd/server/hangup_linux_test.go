@@ -148,6 +148,24 @@ func TestASuccessorThatDoesNotServeChangesNothing(t *testing.T) {
 	}
 }
 
+// It serves a moment, on one of two addresses, and has taken requests by then.
+func TestASuccessorThatIsNotWantedAnswersWhatItHasBegun(t *testing.T) {
+	t.Parallel()
+	one, two := freeAddr(t), freeAddr(t)
+	current := filepath.Join(t.TempDir(), "server")
+	must(t, os.Symlink(os.Args[0], current))
+	f := foundDynasty(t, exec.Command(current, "serve", "--release", "v1", "--linger-timeout", "100ms", "--addr", one, "--addr", two))
+	must(t, os.Remove(current))
+	script := "#!/bin/sh\nexec '" + os.Args[0] + "' serve --release v2 --linger-timeout 100ms --addr " + one
+	must(t, os.WriteFile(current, []byte(script), 0o700))
+	load := crowdAsking(one, "/slow?for=100ms", 32)
+	for range 3 {
+		must(t, f.Process.Signal(syscall.SIGHUP))
+		contains(t, f.await(t, "no successor", "level", "ERROR")["error"].(string), "and not on "+two)
+	}
+	load.stop(t)
+}
+
 func TestAProgramThatIsNotThereAnyMoreIsNotStarted(t *testing.T) {
 	t.Parallel()
 	f := replaced(t, "")

@@ -225,6 +225,7 @@ type stuck struct{ sync.Mutex }
 
 func (s *stuck) Retire()      {}
 func (s *stuck) TakeBack()    {}
+func (s *stuck) HandOver()    {}
 func (s *stuck) Pin() error   { return nil }
 func (s *stuck) Unpin() error { return nil }
 func (s *stuck) Knock() error { return nil }

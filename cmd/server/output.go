@@ -11,9 +11,14 @@ import (
 	"github.com/ba995850/overlap/internal/printable"
 )
 
-// openOutput opens the file for the output of a program that outlives us, at its end. Where
-// none is named, it is a new one.
-func openOutput(name, program string, now time.Time) (*os.File, error) {
+// output is where a program writes that outlives us.
+type output struct {
+	*os.File
+	from int64 // what was there before is not its
+}
+
+// openOutput opens a file at its end. Where none is named, it is a new one.
+func openOutput(name, program string, now time.Time) (*output, error) {
 	if name == "" {
 		dir, err := stateDir()
 		if err != nil {
@@ -25,7 +30,11 @@ func openOutput(name, program string, now time.Time) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	return file, nil
+	o := &output{File: file}
+	if info, err := file.Stat(); err == nil {
+		o.from = info.Size()
+	}
+	return o, nil
 }
 
 // stateDir is where programs keep what is to outlive them; XDG Base Directory Specification.
@@ -42,16 +51,20 @@ func stateDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o700)
 }
 
-// lastLines is the end of a file, as a terminal may see it.
-func lastLines(name string) string {
+// lastLines is the end of what was written, as a terminal may see it. What is no file, such
+// as a terminal or a pipe, cannot be read again.
+func (o *output) lastLines() string {
 	const most = 4 << 10
-	file, err := os.Open(name)
+	if info, err := o.Stat(); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	file, err := os.Open(o.Name())
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, io.SeekEnd)
+	if info, err := file.Stat(); err == nil {
+		_, _ = file.Seek(max(o.from, info.Size()-most), io.SeekStart)
 	}
 	text, _ := io.ReadAll(io.LimitReader(file, most))
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")

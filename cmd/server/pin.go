@@ -25,25 +25,25 @@ its connection stays where it is; "server retire" moves it.
 It is refused where no other instance is in the rotation. An instance that is dark gets
 connections all the same if all the others die.`
 
-// order is what instances can be told with one word.
-type order struct {
-	give func(context.Context, string) (control.Status, error)
+// turning is what instances can be told with one word.
+type turning struct {
+	give order
 	done string // what has come of it
 }
 
 func newPin() *cobra.Command {
-	return newOrder(&cobra.Command{
+	return newTurning(&cobra.Command{
 		Use: "pin [RELEASE]...", Short: "Put dark instances into the rotation", Long: pinHelp, Example: pinExample,
-	}, order{control.Pin, "in the rotation"})
+	}, turning{control.Pin, "in the rotation"})
 }
 
 func newUnpin() *cobra.Command {
-	return newOrder(&cobra.Command{
+	return newTurning(&cobra.Command{
 		Use: "unpin [RELEASE]...", Short: "Take instances out of the rotation, to come back", Long: unpinHelp, Example: pinExample,
-	}, order{control.Unpin, "dark"})
+	}, turning{control.Unpin, "dark"})
 }
 
-func newOrder(cmd *cobra.Command, what order) *cobra.Command {
+func newTurning(cmd *cobra.Command, what turning) *cobra.Command {
 	var sel selection
 	sel.byPID(cmd)
 	cmd.Args = cobra.ArbitraryArgs

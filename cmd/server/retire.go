@@ -109,11 +109,15 @@ var (
 	errNotLossless = errors.New("its retirement was not lossless")
 	errNoVerdict   = errors.New("it has ended without a verdict")
 	errStays       = errors.New("its retirement was taken back")
+	errDeaf        = errors.New("it was told to leave, and does not: whoever has an overlap.Listener waits for RetireAsked")
 )
+
+// deafAfter is how long an instance may take to begin what it was told.
+const deafAfter = 5 * time.Second
 
 // follow tells an instance to leave, and returns when it has.
 func (o *orders) follow(ctx context.Context, f control.Found) error {
-	verdict, err := retire(ctx, f, func(e control.Event) {
+	verdict, err := retire(ctx, f, control.Retire, func(e control.Event) {
 		if text := e.State + e.Phase + e.Notice; text != "" {
 			o.say(f, "%s", text)
 		}
@@ -128,24 +132,29 @@ func (o *orders) follow(ctx context.Context, f control.Found) error {
 	return nil
 }
 
+// order is what an instance can be told.
+type order func(ctx context.Context, instance string) (control.Status, error)
+
 // retire tells an instance to leave, calls hear with what happens from then on, and returns
 // its verdict when it has ended. When ctx has ended it is not told any more.
-func retire(ctx context.Context, f control.Found, hear func(control.Event)) (verdict overlap.Verdict, err error) {
-	told, left, back := false, false, false
+func retire(ctx context.Context, f control.Found, how order, hear func(control.Event)) (verdict overlap.Verdict, err error) {
+	told, left, back := time.Time{}, false, false
 	err = errNoVerdict
 	broken := control.Follow(context.WithoutCancel(ctx), f.Instance, func(e control.Event) error {
 		switch {
-		case !told: // what comes from now on is heard
+		case told.IsZero(): // what comes from now on is heard
 			if ctx.Err() != nil {
 				return errInterrupted
 			}
-			told = true
-			_, err := inTime(context.WithoutCancel(ctx), control.Retire, f)
+			told = time.Now()
+			_, err := inTime(context.WithoutCancel(ctx), how, f)
 			return err
 		case e.State == overlap.StateRetiring.String():
 			left, back = true, false // it may have been taken back, and told again
 		case stays(e.State):
 			back = left
+		case e.Status != nil && !left && stays(e.Status.State) && time.Since(told) > deafAfter:
+			return errDeaf
 		case e.Status != nil && back: // it is still so at the next second
 			return errStays
 		case e.Verdict != nil:

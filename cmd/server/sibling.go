@@ -18,8 +18,7 @@ import (
 const (
 	// lookEvery is how often we look whether a sibling is ready.
 	lookEvery = 20 * time.Millisecond
-	// killAfter is how long a sibling that is not wanted may take to leave. It has nothing
-	// to answer.
+	// killAfter is how long a sibling that serves nobody may take to leave.
 	killAfter = 5 * time.Second
 )
 
@@ -125,14 +124,35 @@ func notReady(f control.Found) string {
 	return nameOf(f) + " is " + f.State
 }
 
-// stop ends a sibling that is not wanted, and what it has started.
-func (s *sibling) stop() error {
-	if err := s.terminate(); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return err
+// dismiss ends a sibling that is not wanted. An instance that serves answers what it has
+// begun; one that does not yet is only told, for it may never.
+func (s *sibling) dismiss(is control.Found, hear func(control.Event)) error {
+	var err error
+	switch {
+	case is.Instance == "":
+	case isReady(is):
+		var verdict overlap.Verdict
+		if verdict, err = retire(context.Background(), is, control.Retire, hear); err == nil && !verdict.Lossless {
+			err = errors.New(describe(verdict))
+		}
+	default:
+		_, err = inTime(context.Background(), control.Retire, is)
 	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED): // it has gone by itself
+		err = nil
+	case err != nil:
+		err = fmt.Errorf("%s: %w", nameOf(is), err)
+	}
+	return errors.Join(err, s.stop())
+}
+
+// stop ends a sibling that serves nobody, and what it has started. It signals only while
+// some of that is there: the number of a group that has gone may be another one's.
+func (s *sibling) stop() error {
 	ctx, stop := context.WithTimeout(context.Background(), killAfter)
 	defer stop()
-	for ; ; time.Sleep(lookEvery) {
+	for told := false; ; time.Sleep(lookEvery) {
 		is, err := findOne(ctx, s.owns)
 		switch {
 		case ctx.Err() != nil:
@@ -141,6 +161,11 @@ func (s *sibling) stop() error {
 			return err
 		case is.Instance == "" && isClosed(s.ended):
 			return nil
+		case !told:
+			told = true
+			if err := s.terminate(); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return err
+			}
 		}
 	}
 }

@@ -13,6 +13,8 @@ import (
 // instance is what a signal acts on.
 type instance interface {
 	Retire()
+	HandOver()
+	TakeBack()
 	Cut()
 	State() overlap.State
 	Phase() overlap.Phase

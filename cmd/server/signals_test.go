@@ -15,6 +15,8 @@ import (
 type told struct{ acts []string }
 
 func (i *told) Retire()              { i.acts = append(i.acts, "retire") }
+func (i *told) HandOver()            { i.acts = append(i.acts, "hand over") }
+func (i *told) TakeBack()            { i.acts = append(i.acts, "take back") }
 func (i *told) Cut()                 { i.acts = append(i.acts, "cut") }
 func (i *told) State() overlap.State { return overlap.StateRetiring }
 func (i *told) Phase() overlap.Phase { return overlap.PhaseLinger }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -46,6 +48,7 @@ type upgrade struct {
 	release string   // of the new one, where its command does not run it
 	from    []string // the releases to retire; none: all that share a port with the new one
 	log     string
+	journal bool
 	ready   time.Duration
 	soak    time.Duration
 	asJSON  bool
@@ -55,7 +58,7 @@ type upgrade struct {
 	began    time.Time
 	before   []control.Found // who was there
 	sibling  *sibling
-	output   *os.File // of the sibling
+	output   *output // of the sibling; nil: the journal has it
 	fresh    control.Found
 }
 
@@ -71,6 +74,7 @@ func newUpgrade() *cobra.Command {
 			u.command, u.out, u.progress = args, cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
+			defer context.AfterFunc(ctx, stop)() // once more ends us at once
 			return u.run(ctx)
 		},
 	}
@@ -80,6 +84,7 @@ func newUpgrade() *cobra.Command {
 	flags.StringVar(&u.release, "release", "", "the `name` of the new release, if its command only has it started elsewhere")
 	flags.StringArrayVar(&u.from, "from", nil, "retire this `release`, and no other; can be repeated")
 	flags.StringVar(&u.log, "log", "", "append the output of the new release to this `file`; else it is a new one, which is named")
+	flags.BoolVar(&u.journal, "journal", false, "send it to the journal of systemd instead, under the name of the command")
 	flags.DurationVar(&u.ready, "ready-timeout", time.Minute, "how long the new release may take until it is ready")
 	flags.DurationVar(&u.soak, "soak", 0, "how long it has to serve before the old one is told to leave")
 	flags.BoolVar(&u.asJSON, "json", false, "the verdict as one JSON object")
@@ -103,7 +108,9 @@ func (u *upgrade) run(ctx context.Context) error {
 	if err := u.start(); err != nil {
 		return err
 	}
-	defer u.output.Close()
+	if u.output != nil {
+		defer u.output.Close()
+	}
 	old, err := u.replace(ctx)
 	if err != nil {
 		return u.backOut(err)
@@ -115,7 +122,7 @@ var errNobody = errors.New("there is nobody to replace: start the first release 
 
 // check sees who is there to be replaced, before anything is started.
 func (u *upgrade) check(ctx context.Context) (err error) {
-	if _, err := exec.LookPath(u.command[0]); err != nil {
+	if err := u.canStart(); err != nil {
 		return err
 	}
 	if u.before, err = control.Find(ctx, askTimeout); err != nil {
@@ -131,6 +138,23 @@ func (u *upgrade) check(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %s", errNobody, present(u.before))
 	}
 	u.warn(candidates)
+	return nil
+}
+
+// canStart looks for the programs that are going to be started.
+func (u *upgrade) canStart() error {
+	if _, err := exec.LookPath(u.command[0]); err != nil {
+		return err
+	}
+	if !u.journal {
+		return nil
+	}
+	if u.log != "" {
+		return usageError{errors.New("--log or --journal, not both")}
+	}
+	if _, err := exec.LookPath("systemd-cat"); err != nil {
+		return fmt.Errorf("%w: it takes the output to the journal; or name a file by --log", err)
+	}
 	return nil
 }
 
@@ -151,18 +175,27 @@ func isReady(f control.Found) bool { return f.Err == nil && stays(f.State) }
 
 // start starts the command.
 func (u *upgrade) start() (err error) {
-	if u.output, err = openOutput(u.log, u.command[0], u.began); err != nil {
-		return err
-	}
 	cmd := exec.Command(u.command[0], u.command[1:]...)
-	cmd.Stdout, cmd.Stderr = u.output, u.output
+	where := "the journal, as " + u.identifier()
+	if u.journal {
+		cmd = exec.Command("systemd-cat", append([]string{"--identifier=" + u.identifier()}, u.command...)...)
+	} else {
+		if u.output, err = openOutput(u.log, u.command[0], u.began); err != nil {
+			return err
+		}
+		cmd.Stdout, cmd.Stderr = u.output, u.output
+		where = u.output.Name()
+	}
 	cmd.Env = slices.DeleteFunc(cmd.Environ(), isOurs)
 	if u.sibling, err = startSibling(cmd); err != nil {
-		return errors.Join(err, u.output.Close())
+		return err
 	}
-	u.progress.say("started %s (pid %d), its output goes to %s", u.command[0], u.sibling.process.Pid, u.output.Name())
+	u.progress.say("started %s (pid %d), its output goes to %s", u.command[0], u.sibling.process.Pid, where)
 	return nil
 }
+
+// identifier is the name of the new release in the journal.
+func (u *upgrade) identifier() string { return filepath.Base(u.command[0]) }
 
 // replace waits until the new instance is ready to replace others, and returns them.
 func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
@@ -173,15 +206,23 @@ func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
 	if u.fresh, err = u.sibling.awaitServing(ready, u.isNew, u.release != ""); err != nil {
 		return nil, interrupted(ctx, err)
 	}
-	old, err := u.old()
-	if err != nil {
-		return nil, err
-	}
 	if err := u.knock(ready); err != nil {
 		return nil, interrupted(ctx, err)
 	}
+	if err := u.takesOver(ctx); err != nil {
+		return nil, err
+	}
 	u.progress.say("%s serves on %s, after %v", nameOf(u.fresh), u.fresh.Addr, time.Since(u.began).Round(time.Millisecond))
-	return old, interrupted(ctx, u.watch(ctx))
+	if err := u.soaks(ctx); err != nil {
+		return nil, interrupted(ctx, err)
+	}
+	return u.old(ctx)
+}
+
+// takesOver says early what old will say late.
+func (u *upgrade) takesOver(ctx context.Context) error {
+	_, err := u.old(ctx)
+	return err
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -205,11 +246,27 @@ func (u *upgrade) isNew(f control.Found) bool {
 	return u.sibling.owns(f)
 }
 
-// old returns the instances that the new one replaces: each of their ports has to be its
-// port, too.
-func (u *upgrade) old() (old []control.Found, err error) {
-	for _, f := range u.before {
-		if isReady(f) && (len(u.from) == 0 && f.SharesPort(u.fresh) || slices.Contains(u.from, f.Release)) {
+// old returns the instances that the new one replaces, as they are now.
+func (u *upgrade) old(ctx context.Context) (old []control.Found, err error) {
+	all, err := control.Find(ctx, askTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return u.pick(all)
+}
+
+// pick returns those of all that the new one replaces. Each of their ports has to be its port,
+// too, and nobody else may have come to a port meanwhile: of two upgrades at once each would
+// leave the other's new release.
+func (u *upgrade) pick(all []control.Found) (old []control.Found, err error) {
+	for _, f := range all {
+		known := slices.IndexFunc(u.before, func(b control.Found) bool { return b.Instance == f.Instance })
+		switch {
+		case f.Instance == u.fresh.Instance || f.Err != nil || f.UID != u.fresh.UID || f.State == overlap.StateRetiring.String():
+		case known < 0 && f.SharesPort(u.fresh):
+			return nil, fmt.Errorf("%s has come meanwhile, as if by another upgrade", nameOf(f))
+		case known >= 0 && isReady(f) && u.means(f):
+			f.Requests = u.before[known].Requests // what it answers from then on counts
 			old = append(old, f)
 		}
 	}
@@ -217,13 +274,26 @@ func (u *upgrade) old() (old []control.Found, err error) {
 		return nil, fmt.Errorf("%s listens on %s, where nobody else does: %s", nameOf(u.fresh), u.fresh.Addr, present(u.before))
 	}
 	for _, f := range old {
-		for _, p := range f.Ports {
-			if !slices.ContainsFunc(u.fresh.Ports, func(q control.Port) bool { return p.Addr == q.Addr }) {
-				return nil, fmt.Errorf("%s does not listen on %s, where %s does: give it the same addresses", nameOf(u.fresh), p.Addr, nameOf(f))
-			}
+		if addr, found := uncovered(f.Ports, u.fresh.Ports); found {
+			return nil, fmt.Errorf("%s does not listen on %s, where %s does: give it the same addresses", nameOf(u.fresh), addr, nameOf(f))
 		}
 	}
 	return old, nil
+}
+
+// means says whether an instance is to be replaced.
+func (u *upgrade) means(f control.Found) bool {
+	return len(u.from) == 0 && f.SharesPort(u.fresh) || slices.Contains(u.from, f.Release)
+}
+
+// uncovered returns an address of one that the other does not have.
+func uncovered(one, other []control.Port) (addr string, found bool) {
+	for _, p := range one {
+		if !slices.ContainsFunc(other, func(q control.Port) bool { return p.Addr == q.Addr }) {
+			return p.Addr, true
+		}
+	}
+	return "", false
 }
 
 // knock has the new instance see for itself that new connections come to it.
@@ -240,61 +310,58 @@ func (u *upgrade) knock(ctx context.Context) error {
 	return nil
 }
 
-// watch sees that the new instance goes on serving.
-func (u *upgrade) watch(ctx context.Context) error {
+// soaks sees that the new instance serves on for a while.
+func (u *upgrade) soaks(ctx context.Context) error {
+	if u.soak <= 0 {
+		return nil
+	}
+	u.progress.show("%s soaks for %v", nameOf(u.fresh), u.soak)
+	soaking, stop := context.WithTimeout(ctx, u.soak)
+	defer stop()
+	return cmp.Or(u.servesOn(soaking), ctx.Err())
+}
+
+// servesOn returns when the new instance does not serve any more, or ctx has ended.
+func (u *upgrade) servesOn(ctx context.Context) error {
 	ended := u.sibling.ended
 	if u.release != "" {
 		ended = nil
 	}
-	if u.soak > 0 {
-		u.progress.show("%s soaks for %v", nameOf(u.fresh), u.soak)
-	}
-	for until := time.Now().Add(u.soak); time.Now().Before(until); {
-		u.progress.tick("%s soaks, %v to go", nameOf(u.fresh), time.Until(until).Round(time.Second))
+	for {
+		if until, bounded := ctx.Deadline(); bounded {
+			u.progress.tick("%s soaks, %v to go", nameOf(u.fresh), time.Until(until).Round(time.Second))
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case <-ended:
-			return u.sibling.failure("while it soaked")
-		case <-time.After(min(soakEvery, time.Until(until))):
+			return u.sibling.failure("after it was ready")
+		case <-time.After(watchEvery):
 		}
 		s, err := inTime(ctx, control.Ask, u.fresh)
 		if err == nil && s.State != overlap.StateServing.String() {
 			err = fmt.Errorf("it is %s", s.State)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("%s does not serve on: %w", nameOf(u.fresh), err)
 		}
 	}
-	return nil
 }
 
-// soakEvery is how often we look at an instance that soaks.
-const soakEvery = 500 * time.Millisecond
+// watchEvery is how often we look at the new instance.
+const watchEvery = 500 * time.Millisecond
 
 // backOut stops the new release, because of err.
 func (u *upgrade) backOut(err error) error {
-	u.progress.say("stopping the new release")
-	errs := []error{fmt.Errorf("%w; the old release serves on", err), u.dismissNew(), u.sibling.stop()}
-	if tail := lastLines(u.output.Name()); tail != "" {
+	u.progress.say("stopping the new release; Ctrl-C leaves it as it is")
+	errs := []error{fmt.Errorf("%w; the old release serves on", err), u.sibling.dismiss(u.fresh, u.hear(u.fresh))}
+	if u.output == nil {
+		return errors.Join(append(errs, fmt.Errorf("see journalctl --identifier=%s", u.identifier()))...)
+	}
+	if tail := u.output.lastLines(); tail != "" {
 		errs = append(errs, fmt.Errorf("the last lines of the new release, from %s:\n%s", u.output.Name(), tail))
 	}
 	return errors.Join(errs...)
-}
-
-// dismissNew lets a new release that serves answer what it has begun. One that does not yet
-// is only told, for it may never: where it is a process of ours, stop ends it.
-func (u *upgrade) dismissNew() (err error) {
-	switch {
-	case isReady(u.fresh) && u.fresh.Instance != "":
-		_, err = retire(context.Background(), u.fresh, u.hear(u.fresh))
-	case u.fresh.Instance != "":
-		_, err = inTime(context.Background(), control.Retire, u.fresh)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s: %w", nameOf(u.fresh), err)
-	}
-	return err
 }
 
 // hear shows what an instance that leaves does.

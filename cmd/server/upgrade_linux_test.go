@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,12 +21,17 @@ import (
 //
 // Broken on purpose, and seen red: nothing is taken back; the new release is stopped though
 // one of the old has left; the new one is killed with requests to answer; the old ones are
-// not looked for ports that the new one has not; the last lines are not shown.
+// told to retire, and not to hand over, or are told though nobody wants it any more; ports
+// that the new one has not, another upgrade's instance, another user's are not looked for;
+// the new one is not watched; an instance that does nothing is followed for ever; the last
+// lines are not shown, or are of an earlier run.
 
 // actor is an instance that does as the test says.
 type actor struct {
 	endpoint *control.Endpoint
-	leave    func(*actor) // what it does when it is told to retire
+	leave    func(*actor) // what it does when it is told to retire; nil: nothing
+
+	handedOver atomic.Bool // it was told to leave to a successor only
 
 	mu     sync.Mutex
 	status control.Status
@@ -58,10 +64,14 @@ func (a *actor) is(state overlap.State) {
 }
 
 func (a *actor) Retire() {
+	if a.leave == nil {
+		return
+	}
 	a.is(overlap.StateRetiring)
 	a.leave(a)
 }
 
+func (a *actor) HandOver()    { a.handedOver.Store(true); a.Retire() }
 func (a *actor) TakeBack()    { a.is(overlap.StateServing) }
 func (a *actor) Pin() error   { return nil }
 func (a *actor) Unpin() error { return nil }
@@ -92,7 +102,7 @@ func upgrading(t *testing.T, fresh *actor) (*upgrade, *bytes.Buffer) {
 	var told bytes.Buffer
 	u := &upgrade{out: &told, progress: newProgress(&told), began: time.Now(), fresh: fresh.found(t), sibling: sib(t, "exec sleep 60")}
 	var err error
-	u.output, err = os.Create(filepath.Join(t.TempDir(), "log"))
+	u.output, err = openOutput(filepath.Join(t.TempDir(), "log"), "", time.Now())
 	must(t, err)
 	t.Cleanup(func() { u.output.Close() })
 	return u, &told
@@ -109,11 +119,14 @@ func TestAnInterruptedUpgradeTakesBackWhatItCan(t *testing.T) {
 		interrupt()
 	}()
 	err := u.retire(ctx, []control.Found{old.found(t)})
-	if !errors.Is(err, errStays) || old.Status().State != "serving" {
+	if !errors.Is(err, errInterrupted) || old.Status().State != "serving" {
 		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
 	}
 	if s := fresh.Status().State; s != "drained" || !isClosed(u.sibling.ended) {
 		t.Errorf("the new one is %s, its process ended %v: %s", s, isClosed(u.sibling.ended), told)
+	}
+	if !old.handedOver.Load() || fresh.handedOver.Load() {
+		t.Error("the old one leaves to a successor only, the new one in any case")
 	}
 }
 
@@ -151,24 +164,86 @@ func TestAnUpgradeThatIsInterruptedBeforeItTellsAnybodyTellsNobody(t *testing.T)
 
 func TestAReleaseThatListensOnLessReplacesNobody(t *testing.T) {
 	one, two := control.Port{Addr: "192.0.2.1:80"}, control.Port{Addr: "192.0.2.1:443"}
-	old := control.Found{Status: control.Status{Release: "v1", State: "serving", Ports: []control.Port{one, two}}}
-	u := &upgrade{before: []control.Found{old}, fresh: control.Found{Status: control.Status{Release: "v2", Ports: []control.Port{one}}}}
-	if got, err := u.old(); err == nil || !strings.Contains(err.Error(), "v2 (pid 0) does not listen on 192.0.2.1:443, where v1 (pid 0) does") {
+	old := control.Found{Status: control.Status{Instance: "A", Release: "v1", State: "serving", Ports: []control.Port{one, two}, Requests: 9}}
+	u := &upgrade{before: []control.Found{old}, fresh: control.Found{Status: control.Status{Instance: "B", Release: "v2", Ports: []control.Port{one}}}}
+	if got, err := u.pick(u.before); err == nil || !strings.Contains(err.Error(), "v2 (pid 0) does not listen on 192.0.2.1:443, where v1 (pid 0) does") {
 		t.Errorf("%+v, %v", got, err)
 	}
 	u.fresh.Ports = old.Ports
-	if got, err := u.old(); err != nil || len(got) != 1 {
+	now := old
+	now.Requests = 20 // 11 of them since the upgrade began
+	if got, err := u.pick([]control.Found{now, u.fresh}); err != nil || len(got) != 1 || got[0].Requests != 9 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestTheLastLinesAreFewAndHarmless(t *testing.T) {
-	name := write(t, "log", strings.Repeat("x\n", 9000)+"bell \x07 and \x1b[2J\nlast\n")
-	if got := lastLines(name); !strings.HasSuffix(got, "x\nbell \uFFFD and \uFFFD[2J\nlast") || strings.Count(got, "\n") != 9 {
+func TestOnlyOneUpgradeAtATimeGoesOn(t *testing.T) {
+	port := []control.Port{{Addr: "192.0.2.1:80"}}
+	is := func(instance, state string, uid int) control.Found {
+		return control.Found{Status: control.Status{Instance: instance, Release: instance, State: state, UID: uid, Ports: port}}
+	}
+	u := &upgrade{before: []control.Found{is("A", "serving", 7)}, from: []string{"A"}, fresh: is("B", "serving", 7)}
+	for state, conflict := range map[string]bool{"starting": true, "serving": true, "dark": true, "retiring": false} {
+		_, err := u.pick([]control.Found{is("A", "serving", 7), is("C", state, 7), u.fresh})
+		if is := err != nil && strings.Contains(err.Error(), "C (pid 0) has come meanwhile"); is != conflict {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+	if got, err := u.pick([]control.Found{is("A", "serving", 8), u.fresh}); err == nil {
+		t.Errorf("another user's instance is replaced: %+v", got)
+	}
+}
+
+func TestTheLastLinesAreFewAndHarmlessAndOfThisRun(t *testing.T) {
+	name := write(t, "log", "an earlier run\n")
+	o, err := openOutput(name, "", time.Now())
+	must(t, err)
+	defer o.Close()
+	if got := o.lastLines(); got != "" {
 		t.Errorf("%q", got)
 	}
-	if got := lastLines(name + "none"); got != "" {
+	_, err = o.WriteString("bell \x07 and \x1b[2J\nlast\n")
+	must(t, err)
+	if got := o.lastLines(); got != "bell \uFFFD and \uFFFD[2J\nlast" {
 		t.Errorf("%q", got)
+	}
+	_, err = o.WriteString(strings.Repeat("x\n", 9000))
+	must(t, err)
+	if got := o.lastLines(); got != strings.TrimSpace(strings.Repeat("x\n", 10)) {
+		t.Errorf("%q", got)
+	}
+	null, err := openOutput("/dev/null", "", time.Now())
+	must(t, err)
+	defer null.Close()
+	if got := null.lastLines(); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Some programs do not wait for RetireAsked: they are not waited for.
+func TestAnInstanceThatDoesNotListenIsNotFollowedForEver(t *testing.T) {
+	t.Parallel()
+	old, fresh := play(t, "deaf", nil), play(t, "for nobody", goAway)
+	u, told := upgrading(t, fresh)
+	err := u.retire(t.Context(), []control.Found{old.found(t)})
+	if !errors.Is(err, errDeaf) || !strings.Contains(err.Error(), "serves on") || fresh.Status().State != "drained" {
+		t.Errorf("%v, the new one is %s: %s", err, fresh.Status().State, told)
+	}
+}
+
+// While the old one waits for it.
+func TestAReleaseThatDiesBeforeItHasTakenOverIsBackedOutOf(t *testing.T) {
+	old, fresh := play(t, "stays for good", stay), play(t, "dies", goAway)
+	u, told := upgrading(t, fresh)
+	go func() {
+		for old.Status().State != "retiring" {
+			time.Sleep(time.Millisecond)
+		}
+		must(t, u.sibling.kill())
+	}()
+	err := u.retire(t.Context(), []control.Found{old.found(t)})
+	if err == nil || !strings.Contains(err.Error(), "ended after it was ready: signal: killed; the old release serves on") || old.Status().State != "serving" {
+		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
 	}
 }
 
@@ -177,7 +252,7 @@ func TestAReleaseThatLeavesWhileItSoaksReplacesNobody(t *testing.T) {
 	u, _ := upgrading(t, fresh)
 	u.soak = time.Minute
 	fresh.is(overlap.StateRetiring)
-	if err := u.watch(t.Context()); err == nil || !strings.Contains(err.Error(), "does not serve on: it is retiring") {
+	if err := u.soaks(t.Context()); err == nil || !strings.Contains(err.Error(), "does not serve on: it is retiring") {
 		t.Error(err)
 	}
 }

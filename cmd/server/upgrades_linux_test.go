@@ -4,15 +4,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ba995850/overlap/internal/control"
 )
 
 // Many upgrades by the command, under load, each of which has to be lossless, and the sums
@@ -28,71 +26,6 @@ const upgradesEnv = "OVERLAP_UPGRADES"
 func upgrades() int {
 	n, _ := strconv.Atoi(os.Getenv(upgradesEnv))
 	return cmp.Or(n, 5)
-}
-
-// clients send requests until they are told to end. None is sent twice.
-type clients struct {
-	addr                   string
-	stop                   chan struct{}
-	running                sync.WaitGroup
-	sent, answered, failed atomic.Int64
-}
-
-// sendTo starts clients of two kinds: of those that keep their connections and of those
-// that make new ones.
-func sendTo(t testing.TB, addr string) *clients {
-	c := &clients{addr: addr, stop: make(chan struct{})}
-	for i := range 16 {
-		c.running.Go(func() { c.run(t, i%2 == 0) })
-	}
-	return c
-}
-
-func (c *clients) run(t testing.TB, keep bool) {
-	transport := &http.Transport{DisableKeepAlives: !keep}
-	defer transport.CloseIdleConnections()
-	for {
-		select {
-		case <-c.stop:
-			return
-		default:
-		}
-		c.sent.Add(1)
-		if err := c.ask(transport); err != nil {
-			c.failed.Add(1)
-			t.Log(err)
-			continue
-		}
-		c.answered.Add(1)
-	}
-}
-
-// ask makes one POST request: net/http repeats none of those by itself.
-func (c *clients) ask(transport *http.Transport) error {
-	r, err := http.NewRequest(http.MethodPost, "http://"+c.addr+"/echo", io.NopCloser(io.LimitReader(zeros{}, 10)))
-	if err != nil {
-		return err
-	}
-	r.ContentLength = 10
-	resp, err := transport.RoundTrip(r)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || len(body) != 10) {
-		err = fmt.Errorf("answered %d with %d bytes", resp.StatusCode, len(body))
-	}
-	return err
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-func (c *clients) end() {
-	close(c.stop)
-	c.running.Wait()
 }
 
 // command runs the program as a process, and returns what it wrote.
@@ -159,18 +92,48 @@ func (f *fleet) last(t testing.TB) {
 
 func TestUpgradesByTheCommandLoseNothingAndTheCountsAgree(t *testing.T) {
 	f := first(t)
-	load := sendTo(t, f.addr)
+	load := crowdAt(f.addr, 16)
 	for i := range upgrades() {
 		if h := f.upgrade(t); !h.Lossless || len(h.Retired) != 1 || !h.Retired[0].Verdict.Successor {
 			t.Fatalf("upgrade %d: %+v", i+1, h)
 		}
 	}
-	load.end()
+	load.stop(t)
 	f.last(t)
-	sent, answered, failed := load.sent.Load(), load.answered.Load(), load.failed.Load()
-	t.Logf("%d upgrades: sent %d, answered %d, failed %d; the releases say that they answered %d", upgrades(), sent, answered, failed, f.answered)
-	if failed > 0 || sent != answered+failed || answered != f.answered {
-		t.Error("the sums do not agree, or something was lost")
+	t.Logf("%d upgrades: the releases say that they answered %d", upgrades(), f.answered)
+	if n := load.answered.Load(); n != f.answered {
+		t.Errorf("they answered %d, and say that they answered %d", n, f.answered)
+	}
+}
+
+// At whatever moment the new release dies: either it has taken over, or the old one serves.
+func TestSomebodyServesWheneverTheNewReleaseDies(t *testing.T) {
+	for i, delay := range []string{"0", "0.02", "0.04", "0.08", "0.2"} {
+		f := first(t)
+		f.n++
+		script := fmt.Sprintf(`"$0" serve --release %[1]s%[2]s & until "$0" probe --release %[1]s; do :; done; sleep %[3]s; kill -9 $!`, f.name(), f.flags(), delay)
+		self, err := os.Executable()
+		must(t, err)
+		cmd := exec.Command(self, "upgrade", "--json", "--", "sh", "-c", script, self)
+		cmd.Env = append(os.Environ(), asServer+"=1", "XDG_STATE_HOME="+t.TempDir())
+		out, err := cmd.Output()
+		var h handover
+		if len(out) > 0 {
+			must(t, json.Unmarshal(out, &h))
+		}
+		switch tookOver := len(h.Retired) == 1 && h.Retired[0].Verdict.Successor; {
+		case tookOver: // and then it has died
+			continue
+		case err == nil:
+			t.Errorf("%s: nobody took over, and the exit code is 0: %s", delay, out)
+		}
+		old, err := findOne(t.Context(), func(is control.Found) bool { return is.Release == f.prefix+"0" })
+		if err != nil || old.State != "serving" {
+			t.Errorf("%s: %v, the old one is %q", delay, err, old.State)
+		}
+		f.n = 0
+		f.last(t)
+		t.Logf("upgrade %d was backed out of", i)
 	}
 }
 
