@@ -24,7 +24,7 @@ const (
 	mostLegacies = 32
 	mostLegacy   = 1 << 20
 	// bequestTime is how long the siblings may take to take a legacy: one may be stopped.
-	bequestTime = 500 * time.Millisecond
+	bequestTime = time.Second
 )
 
 // legacy is what an instance has counted in its whole life. What it was, and is no more
