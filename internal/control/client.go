@@ -90,7 +90,7 @@ func FindEach(ctx context.Context, patience func(instance string) time.Duration)
 func find(ctx context.Context, name string) *Found {
 	c, who, err := dial(ctx, name)
 	switch {
-	case errors.Is(err, errStranger) || errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errForeign) || errors.Is(err, syscall.ECONNREFUSED):
 		return nil
 	case err != nil: // its queue may be full, for it is stopped
 		return &Found{Status: Status{Instance: name}, Err: err}

@@ -274,7 +274,7 @@ func TestAnEndpointOfAnotherUserIsNotAsked(t *testing.T) {
 	}
 	defer theirs.Close()
 	as(t, 65533, func() {
-		if _, err := Ask(context.Background(), theirs.name); !errors.Is(err, errStranger) {
+		if _, err := Ask(context.Background(), theirs.name); !errors.Is(err, errForeign) {
 			t.Errorf("asked it, and got %v", err)
 		}
 	})

@@ -132,7 +132,7 @@ func (ln onlyFriends) Accept() (net.Conn, error) {
 // peer is a process at the other end of a connection.
 type peer struct{ pid, uid int }
 
-var errStranger = errors.New("the endpoint belongs to another user")
+var errForeign = errors.New("the endpoint belongs to another user")
 
 // dial connects to the endpoint with this name, and looks whose it is.
 func dial(ctx context.Context, name string) (net.Conn, peer, error) {
@@ -142,7 +142,7 @@ func dial(ctx context.Context, name string) (net.Conn, peer, error) {
 	}
 	who, err := peerOf(c)
 	if err == nil && !who.isTrusted() {
-		err = errStranger
+		err = errForeign
 	}
 	if err != nil {
 		c.Close()
