@@ -15,14 +15,15 @@ type Stranger struct {
 
 // Strangers returns those of the sockets, all of them of this user, that no instance of the
 // user's has. Who is in doubt is no stranger: one whose process has an endpoint, for that
-// may be of an instance that is stopped; and any, where an instance does not answer and
-// nobody can say which process it is.
+// may be of an instance that is stopped; and one whose process cannot be seen, where an
+// endpoint does not answer and nobody can say whose it is. A process that is seen is not
+// in doubt for that: such an endpoint may be anybody's, who wants nobody to be a stranger.
 func Strangers(found []Found, uid int, sockets []uint64) (strangers []Stranger) {
 	named := make(map[uint64]bool)
 	pids := make(map[int]bool)
 	for _, f := range found {
 		if f.Err != nil && f.PID == 0 {
-			return nil
+			pids[0] = true // of who cannot be seen
 		}
 		if f.UID != uid {
 			continue
