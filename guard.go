@@ -19,14 +19,19 @@ import (
 // a successor.
 var ErrStranger = errors.New("a stranger listens on the port")
 
-// guardTimeout is how long the others on a port may take to say who they are. One that takes
-// longer is known by its process.
-const guardTimeout = 500 * time.Millisecond
+const (
+	// guardTimeout is how long the others on a port may take to say who they are. One that
+	// takes longer is known by its process.
+	guardTimeout = 500 * time.Millisecond
+	// strangerTime is how long somebody has to be a stranger to be one, and strangerLook how
+	// often we look.
+	strangerTime = 2 * time.Second
+	strangerLook = 50 * time.Millisecond
+)
 
 // guard returns ErrStranger where a port must not be shared. It is asked before we listen:
-// a stranger would lose connections from that moment on, or take them. The group is read
-// again at the end, for who has left meanwhile is no stranger; who has come meanwhile has
-// looked for himself.
+// a stranger would lose connections from that moment on, or take them. Who has come
+// meanwhile has looked for himself.
 //
 // Where nobody can have an endpoint, in a sandbox or because there is no Linux, nobody can
 // be told from a stranger, and all are let in.
@@ -41,15 +46,43 @@ func (l *life) guard(addr string, group func() []uint64) error {
 		return nil
 	}
 	l.noteSameRelease(found, addr, others)
-	strangers := control.Strangers(found, os.Geteuid(), others)
-	for _, socket := range group() {
-		i := slices.IndexFunc(strangers, func(s control.Stranger) bool { return s.Socket == socket })
-		if i >= 0 && !l.opts.AllowStrangers {
-			return fmt.Errorf("%w: %v, of which no control endpoint knows. It would share the connections, and not be an instance. "+
-				"Stop it, give this another port, or allow it: Options.AllowStrangers, --allow-strangers", ErrStranger, strangers[i].Process)
-		}
+	if l.opts.AllowStrangers {
+		return nil
+	}
+	if s := lastingStranger(found, others, group); s != nil {
+		return fmt.Errorf("%w: %v, of which no control endpoint knows. It would share the connections, and not be an instance. "+
+			"Stop it, give this another port, or allow it: Options.AllowStrangers, --allow-strangers", ErrStranger, s.Process)
 	}
 	return nil
+}
+
+// lastingStranger returns one of the others that is a stranger each time we look, or nil.
+// Once is not enough: a process may have more than one instance, of which one has the
+// endpoint for all, and listen before that opens or for a moment after it has closed. And
+// who is about to leave is no stranger to us.
+func lastingStranger(found []control.Found, others []uint64, group func() []uint64) *control.Stranger {
+	for until := time.Now().Add(strangerTime); ; {
+		strangers := strangersIn(group(), control.Strangers(found, os.Geteuid(), others))
+		switch {
+		case len(strangers) == 0:
+			return nil
+		case time.Now().After(until):
+			return &strangers[0]
+		}
+		others = nil
+		for _, s := range strangers {
+			others = append(others, s.Socket)
+		}
+		time.Sleep(strangerLook)
+		var err error
+		if found, err = control.Find(context.Background(), guardTimeout); err != nil {
+			return nil
+		}
+	}
+}
+
+func strangersIn(group []uint64, strangers []control.Stranger) []control.Stranger {
+	return slices.DeleteFunc(strangers, func(s control.Stranger) bool { return !slices.Contains(group, s.Socket) })
 }
 
 // noteSameRelease says aloud that two instances of one release are going to share a port:

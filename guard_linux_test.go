@@ -11,6 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/ba995850/overlap/internal/listen"
 )
 
 // Who may share a port.
@@ -21,6 +24,9 @@ import (
 //   - the process of one that does not answer counts for nothing: TestAnInstanceThatIsStoppedIsNoStranger
 //   - our own sockets are others': TestWhatThisProcessListensOnIsNoStranger
 //   - the group is not read again: TestWhoHasLeftMeanwhileIsNoStranger
+//   - it is looked once: TestWhoHasLeftMeanwhileIsNoStranger, TestWhoOpensAnEndpointMeanwhileIsNoStranger
+//   - the endpoints are not looked for again: TestWhoOpensAnEndpointMeanwhileIsNoStranger
+//   - who was no stranger at first is one later: TestWhoseEndpointClosesFirstIsNoStranger
 //   - no release is said aloud, or every one: TestTwoOfOneReleaseAreSaidAloud
 
 const soReuseport = 0xf
@@ -111,16 +117,97 @@ func TestWhatThisProcessListensOnIsNoStranger(t *testing.T) {
 func TestWhoHasLeftMeanwhileIsNoStranger(t *testing.T) {
 	const gone, here = 1, 2 // no sockets have these inodes
 	l := life{opts: &Options{NoEndpoint: true}}
+	for last := 1; last < 4; last++ {
+		looks := 0
+		err := l.guard("127.0.0.1:80", func() []uint64 {
+			if looks++; looks > last {
+				return nil
+			}
+			return []uint64{gone}
+		})
+		if err != nil || looks != last+1 {
+			t.Errorf("after %d looks: %v", looks, err)
+		}
+	}
+	began := time.Now()
+	err := l.guard("127.0.0.1:80", func() []uint64 { return []uint64{here} })
+	if !errors.Is(err, ErrStranger) || time.Since(began) < strangerTime {
+		t.Errorf("who has not left after %v is let in: %v", time.Since(began), err)
+	}
+}
+
+// adminRole is a process of two instances, of which the second has the endpoint for both.
+func adminRole(c config) error {
+	first, err := Options{NoEndpoint: true}.Listen(context.Background(), "tcp", c.Addr)
+	if err != nil {
+		return err
+	}
+	test := listenToTest()
+	tell(event{PID: os.Getpid(), State: "listening", Addr: fmt.Sprint([]net.Addr{first.Addr()})})
+	<-test.channel("open")
+	second, err := Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	tell(event{State: "open"})
+	<-test.channel("close")
+	second.Close()
+	tell(event{State: "closed"})
+	<-test.channel("end")
+	return first.Close()
+}
+
+// socketsOn returns the inodes of all who listen on an address.
+func socketsOn(t *testing.T, addr string) (sockets []uint64) {
+	t.Helper()
+	p, err := listen.LookAt(t.Context(), "tcp", addr)
+	if err != nil || len(p.Members) == 0 {
+		t.Fatalf("on %s there are %v, %v", addr, p.Members, err)
+	}
+	for _, m := range p.Members {
+		sockets = append(sockets, m.Socket)
+	}
+	return sockets
+}
+
+func TestWhoOpensAnEndpointMeanwhileIsNoStranger(t *testing.T) {
+	admin := start(t, "admin", config{})
+	theirs := socketsOn(t, admin.addr)
 	looks := 0
-	err := l.guard("127.0.0.1:80", func() []uint64 {
-		looks++
-		return [][]uint64{{gone}, {}}[looks-1]
+	l := life{opts: &Options{NoEndpoint: true}}
+	err := l.guard(admin.addr, func() []uint64 {
+		if looks++; looks == 2 {
+			admin.say("open")
+			admin.awaitStates("open")
+		}
+		return theirs
 	})
-	if err != nil || looks != 2 {
+	if err != nil || looks < 2 {
 		t.Errorf("after %d looks: %v", looks, err)
 	}
-	if err := l.guard("127.0.0.1:80", func() []uint64 { return []uint64{here} }); !errors.Is(err, ErrStranger) {
-		t.Errorf("who has not left is let in: %v", err)
+}
+
+func TestWhoseEndpointClosesFirstIsNoStranger(t *testing.T) {
+	admin := start(t, "admin", config{})
+	admin.say("open")
+	admin.awaitStates("open")
+	const gone = 1 // a stranger that leaves while we look
+	theirs := socketsOn(t, admin.addr)
+	looks := 0
+	l := life{opts: &Options{NoEndpoint: true}}
+	err := l.guard(admin.addr, func() []uint64 {
+		switch looks++; looks {
+		case 1, 2:
+			return append([]uint64{gone}, theirs...)
+		case 3:
+			admin.say("close")
+			admin.awaitStates("closed")
+			return append([]uint64{gone}, theirs...)
+		}
+		return theirs
+	})
+	if err != nil || looks != 4 {
+		t.Errorf("after %d looks: %v", looks, err)
 	}
 }
 

@@ -29,6 +29,7 @@ var roles = map[string]func(config) error{
 	"squat":  squatRole,  // holds the port without sharing it
 
 	"stranger": strangerRole, // shares the port, and is no instance
+	"admin":    adminRole,    // has two instances and one endpoint, which it opens and closes when told to
 }
 
 // config is what a test tells a process.
