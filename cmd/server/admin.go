@@ -33,11 +33,12 @@ func (s *service) openAdmin() (*admin, error) {
 	}
 	joined := make(chan struct{})
 	a := &admin{done: make(chan error, 1), inst: overlap.New(overlap.Options{
-		Release:       s.cfg.Release,
-		DrainTimeout:  adminDrain,
-		LingerTimeout: adminLinger,
-		AllowMismatch: s.cfg.AllowMismatch,
-		NoEndpoint:    true, // who asks the endpoints would take it for an instance
+		Release:        s.cfg.Release,
+		DrainTimeout:   adminDrain,
+		LingerTimeout:  adminLinger,
+		AllowMismatch:  s.cfg.AllowMismatch,
+		AllowStrangers: s.cfg.AllowStrangers,
+		NoEndpoint:     true, // who asks the endpoints would take it for an instance
 		OnState: func(_, to overlap.State) {
 			if to == overlap.StateServing {
 				close(joined)

@@ -85,6 +85,9 @@ func examine(ctx context.Context, cfg config, getenv func(string) string) ([]doc
 	for _, a := range addrs {
 		q.Addrs = append(q.Addrs, a.hostport)
 	}
+	if cfg.AdminAddr != "" {
+		q.Addrs = append(q.Addrs, cfg.AdminAddr)
+	}
 	_, q.Secrets = loadSecrets(cfg)
 	return doctor.Examine(ctx, q)
 }

@@ -24,7 +24,7 @@ import (
 //
 // Broken on purpose, and seen red: the doctor listens; the bind is not tried; instances
 // are not found; those at another address count; a fault is exit code 0; --strict,
-// --allow-mismatch or NOTIFY_SOCKET changes nothing; secrets are not read; colours are
+// --allow-mismatch or NOTIFY_SOCKET changes nothing; --admin-addr is not looked at; secrets are not read; colours are
 // printed where none should be.
 
 // diagnosis is what the doctor says, by address and check.
@@ -111,6 +111,20 @@ func TestTheDoctorFindsWhoElseIsOnThePort(t *testing.T) {
 		all.expect(t, "[::]:8080 rotation", "ok", "instances: 0") // v1 is no sibling there
 		all.expect(t, "203.0.113.1:8080 bind", "fault", "no interface")
 		examined(t, "--addr", "0.0.0.0:8080", "--allow-mismatch").expect(t, "[::]:8080 address", "warning", "overlaps")
+	})
+}
+
+func TestTheDoctorLooksAtTheAddressForScrapesToo(t *testing.T) {
+	inOwn(t, syscall.CLONE_NEWNET, func(t *testing.T) {
+		const admin = "127.0.0.1:9090"
+		serving(t, "--addr", "127.0.0.1:8080", "--admin-addr", admin)
+		args := []string{"--addr", "127.0.0.1:8080", "--admin-addr", admin}
+		all := examined(t, args...)
+		for _, check := range []string{"bind", "strangers", "rotation", "cover"} {
+			all.expect(t, admin+" "+check, "ok", "")
+		}
+		neighbour(t, admin, false, true)
+		examined(t, args...).expect(t, admin+" strangers", "fault", fmt.Sprintf("pid %d (", os.Getpid()))
 	})
 }
 

@@ -151,7 +151,10 @@ func TestWhoElseIsOnAnAddress(t *testing.T) {
 			p.Members[1].PID, p.Members[1].Socket, s.instances[0].Sockets = 0, 7, []uint64{7}
 		}, OK, "none"},
 		{"strangers", func(s *sight, p *listen.Place) { s.instances, s.AllowStrangers = nil, true }, Warning, "pid 41 (v1) listens here"},
-		{"strangers", func(s *sight, p *listen.Place) { p.Members[1].PID, s.instances[0].Here = 0, false }, OK, "none"},
+		{"strangers", func(s *sight, p *listen.Place) {
+			p.Members[0].PID, p.Members[1].PID, s.instances[0].Here = 0, 0, false
+		}, OK, "none"},
+		{"strangers", func(s *sight, p *listen.Place) { s.instances[0].Here = false }, Fault, "pid 41 (v1) listens here"}, // another 41
 		{"strangers", func(_ *sight, p *listen.Place) { p.Members[1].PID, p.Members[1].Ours = 7, false }, OK, "none"},
 		{"mptcp", func(_ *sight, p *listen.Place) { p.Members[1].MPTCP.Value = true }, Warning, "pid 41 (v1) listens with MPTCP"},
 		{"mptcp", func(s *sight, p *listen.Place) { p.Members[1].MPTCP.Err, s.host.MPTCP.Value = no, true }, Unknown, "sock_diag"},
@@ -163,6 +166,7 @@ func TestWhoElseIsOnAnAddress(t *testing.T) {
 		{"backlog", func(_ *sight, p *listen.Place) { p.Members[1].Queued = 4096 }, Warning, "is full"},
 		{"backlog", func(_ *sight, p *listen.Place) { p.Members[1].Backlog.Value = 128 }, Warning, "128 connections may wait"},
 		{"backlog", func(_ *sight, p *listen.Place) { p.Members[1].Backlog.Err = no }, Unknown, "not here"},
+		{"rotation", func(s *sight, _ *listen.Place) { s.instances[0].Ports = nil }, OK, "instances: 1"}, // it listens here beside
 		{"rotation", func(s *sight, p *listen.Place) {
 			s.instances[0].Err, p.Members[0].Shares, p.Members[1].Shares = no, false, false
 		}, Fault, "not here"},

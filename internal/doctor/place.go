@@ -89,10 +89,11 @@ func unique(texts []string) []string {
 	return slices.Compact(texts)
 }
 
-// instanceOf returns the instance that a socket belongs to, or nil.
+// instanceOf returns the instance that a socket belongs to, or nil. The number of a process
+// says something only of those that we can see: each container has its own.
 func (s *sight) instanceOf(m listen.Member) *control.Found {
 	for i, f := range s.instances {
-		if slices.Contains(f.Sockets, m.Socket) || m.PID != 0 && f.PID == m.PID {
+		if slices.Contains(f.Sockets, m.Socket) || f.Here && f.PID == m.PID {
 			return &s.instances[i]
 		}
 	}
@@ -154,7 +155,7 @@ func rotationOf(f control.Found, p listen.Place) opinion {
 			"%s (pid %d) found that %s when it started", f.Release, f.PID, f.Why)
 	case f.State != "serving":
 		return warning("wait until it is ready, or gone", "%s (pid %d) is %s", f.Release, f.PID, f.State)
-	case !pinned:
+	case isOn(f, p) && !pinned: // of an address beside, as that for scrapes, it says nothing
 		return warning(`"server pin" it, or retire it`, "%s (pid %d) is not in rotation: it gets nothing as long as another one does", f.Release, f.PID)
 	}
 	return opinion{}
