@@ -69,14 +69,11 @@ func (sel selection) pick(all []control.Found) (meant []control.Found, err error
 		meant = append(meant, named...)
 	}
 	for _, pid := range sel.pids {
-		i := slices.IndexFunc(all, func(f control.Found) bool { return f.PID == pid })
-		switch {
-		case i < 0:
-			return nil, fmt.Errorf("there is no instance with pid %d", pid)
-		case all[i].Err != nil:
-			return nil, all[i].Err
+		is, err := ofPID(all, pid)
+		if err != nil {
+			return nil, err
 		}
-		meant = append(meant, all[i])
+		meant = append(meant, is)
 	}
 	return meant, nil
 }
@@ -97,6 +94,25 @@ func ofRelease(all []control.Found, release string) (named []control.Found, err 
 		}
 	}
 	return named, nil
+}
+
+// ofPID returns the instance with this number. Each container has its own: here it is that
+// of one process only.
+func ofPID(all []control.Found, pid int) (is control.Found, err error) {
+	var named []control.Found
+	for _, f := range all {
+		if f.PID == pid {
+			named = append(named, f)
+		}
+	}
+	i := max(0, slices.IndexFunc(named, func(f control.Found) bool { return f.Here }))
+	switch {
+	case len(named) == 0:
+		return is, fmt.Errorf("there is no instance with pid %d", pid)
+	case len(named) > 1 && !named[i].Here:
+		return is, fmt.Errorf("several containers have a process %d, name the release that is meant", pid)
+	}
+	return named[i], named[i].Err
 }
 
 // butOne returns the others that share a port with a release, of which one has to serve:

@@ -8,11 +8,17 @@ import (
 	"github.com/ba995850/overlap/internal/control"
 )
 
-// Broken on purpose, and seen red: ports, or users, are not looked at; nobody is left.
+// Broken on purpose, and seen red: ports, or users, are not looked at; nobody is left; the
+// first with a number is taken, wherever it is.
 
 // found is an instance on a port.
 func found(release, state, addr string, uid int) control.Found {
 	return control.Found{Status: control.Status{Release: release, State: state, UID: uid, Ports: []control.Port{{Addr: addr}}}}
+}
+
+// numbered is an instance with a pid, in our container or elsewhere.
+func numbered(release string, pid int, here bool) control.Found {
+	return control.Found{Status: control.Status{Release: release, PID: pid}, Here: here}
 }
 
 func TestWhoSharesNoPortIsNotMeant(t *testing.T) {
@@ -39,7 +45,11 @@ func TestWhoSharesNoPortIsNotMeant(t *testing.T) {
 		"two of one release": {
 			selection{releases: []string{"v1"}}, []control.Found{found("v1", "serving", ":80", 0), found("v1", "serving", ":80", 0)}, "v1 v1",
 		},
-		"one that does not answer": {selection{pids: []int{7}}, []control.Found{stopped}, "pid 7 does not answer"},
+		"a number of one here":          {selection{pids: []int{7}}, []control.Found{numbered("v1", 7, false), numbered("v2", 7, true)}, "v2"},
+		"a number of one elsewhere":     {selection{pids: []int{7}}, []control.Found{numbered("v1", 7, false), numbered("v2", 8, true)}, "v1"},
+		"a number of several elsewhere": {selection{pids: []int{7}}, []control.Found{numbered("v1", 7, false), numbered("v2", 7, false)}, "name the release"},
+		"a number of nobody":            {selection{pids: []int{7}}, []control.Found{numbered("v1", 8, true)}, "no instance with pid 7"},
+		"one that does not answer":      {selection{pids: []int{7}}, []control.Found{stopped}, "pid 7 does not answer"},
 	} {
 		meant, err := test.sel.pick(test.all)
 		var got []string

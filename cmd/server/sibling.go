@@ -45,10 +45,11 @@ func startSibling(cmd *exec.Cmd) (*sibling, error) {
 	return s, nil
 }
 
-// owns says whether an instance runs in the sibling's session.
+// owns says whether an instance runs in the sibling's session. Its number says so where it
+// is a number here.
 func (s *sibling) owns(f control.Found) bool {
-	if f.PID == s.process.Pid {
-		return true
+	if !f.Here || f.PID == s.process.Pid {
+		return f.Here
 	}
 	session, err := sessionOf(f.PID)
 	return err == nil && session == s.process.Pid

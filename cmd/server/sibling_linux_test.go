@@ -12,7 +12,8 @@ import (
 )
 
 // Broken on purpose, and seen red: only the process itself is looked at, not its session; a
-// sibling that has ended is waited for; stop leaves what the sibling has started.
+// sibling that has ended is waited for; stop leaves what the sibling has started; a number
+// is its own also in another container.
 
 // sib starts a shell script as a sibling, in which $SERVER is the program.
 func sib(t testing.TB, script string) *sibling {
@@ -36,6 +37,9 @@ func TestASiblingIsFoundInItsSession(t *testing.T) {
 	must(t, err)
 	if is.Release != "sib" || is.PID == s.process.Pid {
 		t.Errorf("found %s (pid %d)", is.Release, is.PID)
+	}
+	if is.Here = false; s.owns(is) {
+		t.Error("its number is its own in another container, too")
 	}
 	must(t, s.stop())
 	<-s.ended
