@@ -70,10 +70,15 @@ func again(env env) func() *exec.Cmd {
 }
 
 // isOurs says whether a variable is between a supervisor and this process, and nobody
-// else's business: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
+// else's business: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3). A service may
+// have others that begin likewise.
 func isOurs(variable string) bool {
-	return strings.HasPrefix(variable, "NOTIFY_SOCKET=") ||
-		strings.HasPrefix(variable, "WATCHDOG_") || strings.HasPrefix(variable, "LISTEN_")
+	name, _, _ := strings.Cut(variable, "=")
+	switch name {
+	case "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES":
+		return true
+	}
+	return false
 }
 
 // obstacle says why another process cannot take our place, and what to do instead.
