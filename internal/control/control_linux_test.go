@@ -7,6 +7,7 @@
 //   - what is said is not cleaned: TestWhatAnEndpointSaysDoesNothingToATerminal
 //   - Follow has no deadline: TestOneThatDoesNotAnswerIsFoundAndHoldsNobodyUp
 //   - Close closes at once: TestAFollowerHearsAllUntilTheEnd
+//   - an answer has to be written within the time of the order: TestAnOrderMayTakeLongerThanAnAnswer
 //   - private answers are not bounded, or asked before ours: TestWhatIsPrivateIsAnsweredBeside
 
 package control
@@ -35,6 +36,7 @@ type stub struct {
 	pinned            atomic.Int32
 	handedOver        atomic.Int32
 	refuses           error
+	takes             time.Duration // to knock
 }
 
 func (s *stub) Status() Status { return s.status }
@@ -43,7 +45,7 @@ func (s *stub) HandOver()      { s.handedOver.Add(1) }
 func (s *stub) TakeBack()      { s.tookBack.Add(1) }
 func (s *stub) Pin() error     { s.pinned.Add(1); return s.refuses }
 func (s *stub) Unpin() error   { s.pinned.Add(-1); return s.refuses }
-func (s *stub) Knock() error   { return s.refuses }
+func (s *stub) Knock() error   { <-time.After(s.takes); return s.refuses }
 
 func open(t *testing.T, inst Instance) *Endpoint {
 	t.Helper()
@@ -118,6 +120,14 @@ func TestAnInstanceSaysWhyItDoesNotDoWhatItIsTold(t *testing.T) {
 		if _, err := do(t.Context(), e.name); err == nil || err.Error() != "nobody takes over\uFFFD[2J" {
 			t.Errorf("it says %q", err)
 		}
+	}
+}
+
+func TestAnOrderMayTakeLongerThanAnAnswer(t *testing.T) {
+	t.Parallel()
+	e := open(t, &stub{status: Status{Release: "v1"}, takes: patience + time.Second})
+	if s, err := Knock(t.Context(), e.name); err != nil || s.Release != "v1" {
+		t.Errorf("it answers %+v, %v", s, err)
 	}
 }
 

@@ -92,9 +92,12 @@ func (e *Endpoint) routes(private http.Handler) http.Handler {
 	return mux
 }
 
-// obey does what a caller has asked for, or says why not.
+// obey does what a caller has asked for, or says why not. That may take longer than an
+// answer may.
 func (e *Endpoint) obey(w http.ResponseWriter, do func() error) {
-	if err := do(); err != nil {
+	err := do()
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
