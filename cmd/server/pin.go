@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ba995850/overlap/internal/control"
 	"github.com/spf13/cobra"
@@ -25,22 +27,43 @@ its connection stays where it is; "server retire" moves it.
 It is refused where no other instance is in the rotation. An instance that is dark gets
 connections all the same if all the others die.`
 
+// orderTimeout is how long an instance may take to do what it is told. To become dark it
+// looks twice, for up to a second, on each port.
+const orderTimeout = 10 * time.Second
+
 // turning is what instances can be told with one word.
 type turning struct {
-	give order
-	done string // what has come of it
+	give   order
+	done   string // what has come of it
+	within time.Duration
+}
+
+// to gives the order to an instance. One that is not done in time may be yet, so the error
+// says how the instance is.
+func (what turning) to(ctx context.Context, f control.Found) error {
+	limited, stop := context.WithTimeout(ctx, what.within)
+	defer stop()
+	_, err := what.give(limited, f.Instance)
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s, err := inTime(ctx, control.Ask, f)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("it is %s, and has not said within %v that it has done it: see server status", s.State, what.within)
 }
 
 func newPin() *cobra.Command {
 	return newTurning(&cobra.Command{
 		Use: "pin [RELEASE]...", Short: "Put dark instances into the rotation", Long: pinHelp, Example: pinExample,
-	}, turning{control.Pin, "in the rotation"})
+	}, turning{control.Pin, "in the rotation", orderTimeout})
 }
 
 func newUnpin() *cobra.Command {
 	return newTurning(&cobra.Command{
 		Use: "unpin [RELEASE]...", Short: "Take instances out of the rotation, to come back", Long: unpinHelp, Example: pinExample,
-	}, turning{control.Unpin, "dark"})
+	}, turning{control.Unpin, "dark", orderTimeout})
 }
 
 func newTurning(cmd *cobra.Command, what turning) *cobra.Command {
@@ -58,7 +81,7 @@ func newTurning(cmd *cobra.Command, what turning) *cobra.Command {
 		}
 		o := &orders{out: cmd.OutOrStdout()}
 		return o.each(cmd.Context(), meant, func(ctx context.Context, f control.Found) error {
-			_, err := inTime(ctx, what.give, f)
+			err := what.to(ctx, f)
 			if err == nil {
 				o.say(f, "%s", what.done)
 			}
