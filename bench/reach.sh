@@ -37,6 +37,7 @@ usual() {
 	fi
 	OVERLAP_UPGRADES=100 go test -count 1 -v -run UpgradesByTheCommand ./cmd/server
 	go test -run xxx -bench UpgradeOfAnIdle -benchtime 20x ./cmd/server
+	go test -run xxx -bench StatusWithFifty -benchtime 20x ./cmd/server
 	go test -run xxx -bench IdleHandover -benchtime 50x .
 	go test -run xxx -bench Throughput -benchtime 40x ./cmd/server
 	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +25,10 @@ func init() { runtime.LockOSThread() }
 
 // The verbs as a user types them: each script of testdata/script has real processes, and a
 // network of its own, so that nobody else's instances are in it.
+//
+// Broken on purpose, and seen red by doctor, probe and config: a bad configuration is another
+// exit code; a dark instance is ready; whether strangers are allowed is not asked, or always
+// so, where scrapes are answered.
 func TestScripts(t *testing.T) {
 	if os.Geteuid() != 0 {
 		asRoot(t)
@@ -33,7 +39,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv(updateEnv) != "",
 		Setup:               ownNetwork,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": endsWith},
 	})
 }
 
@@ -95,6 +101,22 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("not after 10 s: %s", strings.Join(args, " "))
 		}
+	}
+}
+
+// endsWith runs a command that has to end with an exit code.
+func endsWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [args...]")
+	}
+	code, err := 0, ts.Exec(args[1], args[2:]...)
+	if ended := new(exec.ExitError); errors.As(err, &ended) {
+		code = ended.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s: %s", code, args[0], strings.Join(args[1:], " "))
 	}
 }
 
