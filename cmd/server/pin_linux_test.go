@@ -23,13 +23,13 @@ func TestAnOrderThatIsNotDoneInTimeSaysHowTheInstanceIs(t *testing.T) {
 		<-ctx.Done()
 		return control.Status{}, ctx.Err()
 	}
-	err = order{give: slow, within: 10 * time.Millisecond}.to(t.Context(), all[0])
+	err = turning{give: slow, within: 10 * time.Millisecond}.to(t.Context(), all[0])
 	if err == nil || !strings.Contains(err.Error(), "it is serving, and has not said within 10ms") {
 		t.Error(err)
 	}
 	refused := errors.New("nobody takes over")
 	refuse := func(context.Context, string) (control.Status, error) { return control.Status{}, refused }
-	if err := (order{give: refuse, within: time.Second}).to(t.Context(), all[0]); !errors.Is(err, refused) {
+	if err := (turning{give: refuse, within: time.Second}).to(t.Context(), all[0]); !errors.Is(err, refused) {
 		t.Error(err)
 	}
 }
@@ -43,5 +43,5 @@ func TestAnOrderHasMoreTimeThanAQuestion(t *testing.T) {
 		}
 		return control.Status{}, nil
 	}
-	must(t, order{give: given, within: orderTimeout}.to(t.Context(), control.Found{}))
+	must(t, turning{give: given, within: orderTimeout}.to(t.Context(), control.Found{}))
 }

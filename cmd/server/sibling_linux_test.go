@@ -59,7 +59,8 @@ func TestASiblingThatEndsIsNotWaitedFor(t *testing.T) {
 	if _, err := s.awaitServing(t.Context(), s.owns, false); err == nil || !strings.Contains(err.Error(), "exit code 0") {
 		t.Error(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	<-s.ended // so that the time is left for what comes after
+	ctx, stop := context.WithTimeout(t.Context(), time.Second)
 	defer stop()
 	if _, err := s.awaitServing(ctx, s.owns, true); err == nil || !strings.Contains(err.Error(), "it has opened no endpoint") {
 		t.Error(err)
@@ -68,11 +69,22 @@ func TestASiblingThatEndsIsNotWaitedFor(t *testing.T) {
 
 func TestASiblingThatDoesNotServeIsNotReady(t *testing.T) {
 	t.Parallel()
-	s := sib(t, `"$SERVER" serve --addr 127.0.0.1:0 --release stuck & kill -STOP $!; wait`)
-	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer stop()
-	if _, err := s.awaitServing(ctx, s.owns, false); err == nil || !strings.Contains(err.Error(), "not ready in time") {
-		t.Error(err)
+	s := sib(t, `exec "$SERVER" serve --addr 127.0.0.1:0 --release stuck --dark`)
+	eventually(t, func() bool {
+		is, err := findOne(t.Context(), s.owns)
+		return err == nil && is.State == "dark"
+	})
+	notReady := func(says string) {
+		t.Helper()
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		_, err := s.awaitServing(ctx, s.owns, false)
+		if err == nil || !strings.Contains(err.Error(), "not ready in time") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %s", err, says)
+		}
 	}
+	notReady("is dark")
+	(&process{Cmd: &exec.Cmd{Process: s.process}}).halt(t)
+	notReady("does not answer")
 	must(t, s.kill())
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,7 +21,8 @@ import (
 // that they have answered.
 //
 // Broken on purpose, and seen red: the releases leave as --retire plain does; one request of
-// the clients is not counted; a release counts one more.
+// the clients is not counted; a release counts one more; nobody kills
+// what a test has left.
 
 // upgradesEnv is how many there are; bench/reach.sh makes a hundred.
 const upgradesEnv = "OVERLAP_UPGRADES"
@@ -55,7 +59,10 @@ type fleet struct {
 // first starts the first release.
 func first(t testing.TB) *fleet {
 	t.Helper()
-	f := &fleet{addr: freeAddr(t), prefix: fmt.Sprintf("fleet%d-", os.Getpid())}
+	addr := freeAddr(t)
+	_, port, _ := strings.Cut(addr, ":")
+	f := &fleet{addr: addr, prefix: fmt.Sprintf("fleet%d-%s-", os.Getpid(), port)}
+	t.Cleanup(func() { f.kill(t) })
 	p := sib(t, `exec "$SERVER" serve --release `+f.name()+f.flags())
 	_, err := p.awaitServing(t.Context(), p.owns, false)
 	must(t, err)
@@ -88,6 +95,34 @@ func (f *fleet) last(t testing.TB) {
 	must(t, err)
 	f.answered += all[0].Requests
 	command(t, "retire", f.name())
+}
+
+// kill ends the releases that a test which fails has left: they outlive it, each in a
+// session of its own.
+func (f *fleet) kill(t testing.TB) {
+	all, err := control.Find(context.Background(), askTimeout) // the context of the test has ended
+	if err != nil {
+		t.Error(err)
+	}
+	for _, is := range all {
+		if is.Here && strings.HasPrefix(is.Release, f.prefix) {
+			t.Logf("%s was left", nameOf(is))
+			syscall.Kill(is.PID, syscall.SIGKILL)
+		}
+	}
+}
+
+func TestAFleetIsNotLeftWhenItsTestEnds(t *testing.T) {
+	var left string
+	t.Run("one that does not retire the last", func(t *testing.T) {
+		f := first(t)
+		f.upgrade(t)
+		left = f.name()
+	})
+	eventually(t, func() bool {
+		is, err := findOne(t.Context(), func(f control.Found) bool { return f.Release == left })
+		return err == nil && is.Instance == ""
+	})
 }
 
 func TestUpgradesByTheCommandLoseNothingAndTheCountsAgree(t *testing.T) {
