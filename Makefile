@@ -56,7 +56,7 @@ unprivileged:
 	@if [ $$(id -u) -ne 0 ]; then echo 'not root: make test was the unprivileged run'; exit 0; fi; \
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && chmod 755 "$$dir" && \
 	install -d -o $(NOBODY) "$$dir/home" && \
-	for pkg in . ./internal/listen ./internal/drain ./internal/control; do \
+	for pkg in . ./internal/listen ./internal/drain ./internal/control ./internal/holder ./internal/printable; do \
 		go test -c -o "$$dir/unprivileged.test" $$pkg && \
 		echo "$$pkg as user $(NOBODY)" && \
 		(cd "$$dir/home" && HOME="$$dir/home" TMPDIR="$$dir/home" \
