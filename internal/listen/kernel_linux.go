@@ -60,6 +60,15 @@ func (k *unsteered) pending() (sum Pending, err error) {
 	return sum, nil
 }
 
+func (k *unsteered) standing() (Pending, []uint64, error) {
+	p, err := k.pending()
+	if err != nil {
+		return p, nil, err
+	}
+	others, err := k.others()
+	return p, others, err
+}
+
 // others reads the table where it can be read. Where it cannot, there may be
 // somebody: a linger too many costs time, one too few costs requests.
 func (k *unsteered) others() ([]uint64, error) {

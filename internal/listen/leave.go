@@ -26,6 +26,8 @@ type kernel interface {
 	// others returns the sockets of the group that are not ours, by inode. One that is 0
 	// stands for somebody who may be there.
 	others() ([]uint64, error)
+	// standing is pending and others in one look, for who asks often.
+	standing() (Pending, []uint64, error)
 	// caught says whether a connection from this address is one that away made.
 	caught(from netip.AddrPort) bool
 	// release gives back what was kept for a retirement.

@@ -37,6 +37,8 @@ func (k *script) others() ([]uint64, error) {
 	return []uint64{1}, nil
 }
 
+func (k *script) standing() (Pending, []uint64, error) { return Pending{}, nil, nil }
+
 func (k *script) pending() (Pending, error) {
 	if k.look != nil {
 		k.look(k.looked)

@@ -32,11 +32,12 @@ func (s *socket) backlog() (int, error)         { return 0, nil }
 // polite is for systems other than Linux: they serve, and they stop politely.
 type polite struct{}
 
-func (polite) in() error                  { return nil }
-func (polite) away() error                { return nil }
-func (polite) rest() error                { return nil }
-func (polite) knock() error               { return nil }
-func (polite) pending() (Pending, error)  { return Pending{}, nil }
-func (polite) others() ([]uint64, error)  { return []uint64{0}, nil } // there may be somebody
-func (polite) caught(netip.AddrPort) bool { return false }
-func (polite) release()                   {}
+func (polite) in() error                            { return nil }
+func (polite) away() error                          { return nil }
+func (polite) rest() error                          { return nil }
+func (polite) knock() error                         { return nil }
+func (polite) pending() (Pending, error)            { return Pending{}, nil }
+func (polite) others() ([]uint64, error)            { return []uint64{0}, nil } // there may be somebody
+func (polite) standing() (Pending, []uint64, error) { return Pending{}, []uint64{0}, nil }
+func (polite) caught(netip.AddrPort) bool           { return false }
+func (polite) release()                             {}

@@ -108,19 +108,23 @@ func (k *pinned) release() {
 
 // pending reads our lines of the table in one go.
 func (k *pinned) pending() (Pending, error) {
-	var sum Pending
-	mine, _, err := k.members()
+	sum, _, err := k.standing()
+	return sum, err
+}
+
+func (k *pinned) others() ([]uint64, error) {
+	_, others, err := k.standing()
+	return others, err
+}
+
+func (k *pinned) standing() (sum Pending, others []uint64, err error) {
+	mine, theirs, err := k.members()
 	for _, ln := range mine {
 		p := ln.pending()
 		sum.HalfOpen += p.HalfOpen
 		sum.Queued += p.Queued
 	}
-	return sum, err
-}
-
-func (k *pinned) others() ([]uint64, error) {
-	_, others, err := k.members()
-	return inodesOf(others), err
+	return sum, inodesOf(theirs), err
 }
 
 // members splits the group into our sockets and those of others. The kernel

@@ -19,10 +19,7 @@ func (l *Listener) Standing() (s Standing, err error) {
 	l.mu.Lock()
 	s.Joined = l.joined
 	l.mu.Unlock()
-	if s.Pending, err = l.kernel.pending(); err != nil {
-		return s, err
-	}
-	s.Others, err = l.kernel.others()
+	s.Pending, s.Others, err = l.kernel.standing()
 	return s, err
 }
 
