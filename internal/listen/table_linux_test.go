@@ -19,6 +19,7 @@ import (
 //   - a line of ours that is missing is overlooked: TheGroupIsSplit, ALineThatIsLeftOut
 //   - the sockets of another address are members: TheGroupIsSplit
 //   - pending is ref alone, or the accept queue alone: PendingIs
+//   - the first page is the last, or one that is short is: ATableOfManyPagesIsReadToItsEnd
 //   - sock_diag is asked for one port, or one family: OurSocketsAreSeenInEitherWay
 
 // Rows as a little-endian machine prints them.
@@ -241,6 +242,35 @@ func TestOurSocketsAreSeenInEitherWay(t *testing.T) {
 			if !slices.Contains(Sockets(), inode) {
 				t.Errorf("%d is not ours", inode)
 			}
+		}
+	}
+}
+
+func TestATableOfManyPagesIsReadToItsEnd(t *testing.T) {
+	for _, addr := range []string{loopback, "[::1]:0"} {
+		open := make(map[uint16]bool)
+		for range 200 {
+			ln, err := net.Listen("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			open[ln.Addr().(*net.TCPAddr).AddrPort().Port()] = true
+		}
+		tab, err := openTable(addr != loopback)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tab.close()
+		lines, err := tab.listeners()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ln := range lines {
+			delete(open, ln.local.Port())
+		}
+		if len(open) > 0 {
+			t.Errorf("of %s it does not show %d", addr, len(open))
 		}
 	}
 }
