@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/ba995850/overlap/internal/control"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 )
@@ -64,11 +66,26 @@ func ownNetwork(env *testscript.Env) error {
 	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
 		return os.NewSyscallError("unshare", err)
 	}
+	env.Defer(killLeft)
 	env.Setenv("OVERLAP_LOG_LEVEL", "error")
 	env.Setenv("OVERLAP_ACCESS_LOG", "false")
 	env.Setenv("OVERLAP_LINGER_TIMEOUT", "300ms")
 	env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 	return loopbackUp()
+}
+
+// killLeft ends what a script that fails has left: an upgrade starts what outlives it. It asks
+// by a process, which is where the script is; our own goroutines are not.
+func killLeft() {
+	self, _ := os.Executable()
+	cmd := exec.Command(self, "status", "--json")
+	cmd.Env = append(os.Environ(), asServer+"=1")
+	out, _ := cmd.Output() // nobody is there, most of the time
+	var all []control.Status
+	_ = json.Unmarshal(out, &all)
+	for _, is := range all {
+		syscall.Kill(is.PID, syscall.SIGKILL)
+	}
 }
 
 // loopbackUp does what "ip link set lo up" does; netdevice(7).

@@ -210,13 +210,14 @@ func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
 		return nil, interrupted(ctx, err)
 	}
 	if err := u.takesOver(ctx); err != nil {
-		return nil, err
+		return nil, interrupted(ctx, err)
 	}
 	u.progress.say("%s serves on %s, after %v", nameOf(u.fresh), u.fresh.Addr, time.Since(u.began).Round(time.Millisecond))
 	if err := u.soaks(ctx); err != nil {
 		return nil, interrupted(ctx, err)
 	}
-	return u.old(ctx)
+	old, err := u.old(ctx)
+	return old, interrupted(ctx, err)
 }
 
 // takesOver says early what old will say late.
