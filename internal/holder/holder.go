@@ -54,9 +54,6 @@ func programOf(pid string) string {
 	return cmp.Or(printable.Of(strings.TrimSpace(string(comm))), "?")
 }
 
-// Mine returns the sockets, by inode, that this process has open.
-func Mine() map[uint64]bool { return socketsIn("/proc/self/fd") }
-
 func socketsIn(dir string) map[uint64]bool {
 	links, _ := os.ReadDir(dir)
 	held := make(map[uint64]bool, len(links))

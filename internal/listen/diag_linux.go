@@ -72,18 +72,6 @@ func bindDetails(v6 bool, port uint16) details {
 	return found
 }
 
-// toldListeners returns the inodes of all listeners.
-func toldListeners(v6 bool) (inodes []uint64, err error) {
-	const anyPort = 0
-	msgs, err := dumpListeners(v6, anyPort)
-	for _, m := range msgs {
-		if inode, _, ok := parseDiag(m.Data); ok {
-			inodes = append(inodes, inode)
-		}
-	}
-	return inodes, err
-}
-
 func dumpListeners(v6 bool, port uint16) ([]netlink.Message, error) {
 	c, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
 	if err != nil {

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/ba995850/overlap/internal/holder"
 )
 
 // table is the kernel's list of TCP sockets of one address family, kept open so
@@ -69,37 +67,6 @@ func inodesOf(lines []line) []uint64 {
 		inodes[i] = ln.inode
 	}
 	return inodes
-}
-
-// Sockets returns all TCP sockets that this process listens on, by inode, also those
-// that were not opened by a Listener.
-func Sockets() (inodes []uint64) {
-	mine := holder.Mine()
-	for _, v6 := range []bool{false, true} {
-		all, err := toldListeners(v6)
-		if err != nil {
-			all = readListeners(v6)
-		}
-		for _, inode := range all {
-			if mine[inode] {
-				inodes = append(inodes, inode)
-			}
-		}
-	}
-	return inodes
-}
-
-// readListeners is for where sock_diag may not be asked: it takes milliseconds. Behind the
-// last listener the kernel looks for the first connection, through a hash table that is
-// big on a big host, and empty where little is going on.
-func readListeners(v6 bool) []uint64 {
-	t, err := openTable(v6)
-	if err != nil {
-		return nil
-	}
-	defer t.close()
-	lines, _ := t.listeners()
-	return inodesOf(lines)
 }
 
 // each calls f for each line until it wants no more.
