@@ -74,6 +74,9 @@ func (e endpoint) Status() control.Status {
 	e.mu.Unlock()
 	count := e.conns.Count()
 	s := e.life.status(lns)
+	for i := range s.Ports {
+		s.Ports[i].TLS = e.tls[i]
+	}
 	s.Started, s.Deadline, s.Requests = e.started, e.cutAt(), e.Requests()
 	s.Oldest = e.conns.Oldest().Seconds()
 	s.Connections = control.Connections{

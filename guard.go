@@ -86,11 +86,12 @@ func strangersIn(group []uint64, strangers []control.Stranger) []control.Strange
 }
 
 // noteSameRelease says aloud that two instances of one release are going to share a port:
-// that may be meant, or somebody has forgotten to stop the first.
+// that may be meant, or somebody has forgotten to stop the first. Our parent means it: it has
+// started its own successor.
 func (l *life) noteSameRelease(found []control.Found, addr string, others []uint64) {
 	for _, f := range found {
 		theirs := without(others, f.Sockets)
-		if f.Release != "" && f.Release == l.opts.Release && f.State != StateRetiring.String() && len(theirs) < len(others) {
+		if f.Release != "" && f.Release == l.opts.Release && f.State != StateRetiring.String() && f.PID != os.Getppid() && len(theirs) < len(others) {
 			l.notice("release %s listens on %s already, as process %d: two instances of one release share the port", f.Release, addr, f.PID)
 		}
 	}

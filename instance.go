@@ -28,6 +28,7 @@ type Instance struct {
 	orders orders
 	conns  *drain.Conns
 	srvs   []*http.Server
+	tls    []bool     // which of them speak TLS
 	done   chan error // what each server's Serve returned
 
 	mu       sync.Mutex
@@ -110,6 +111,9 @@ func (inst *Instance) begin(srvs []*http.Server) error {
 	}
 	inst.served, inst.started, inst.srvs = true, time.Now(), srvs
 	inst.done = make(chan error, len(srvs))
+	for _, srv := range srvs {
+		inst.tls = append(inst.tls, hasCertificate(srv.TLSConfig))
+	}
 	return nil
 }
 

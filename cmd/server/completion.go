@@ -125,7 +125,7 @@ func running(cmd *cobra.Command) []control.Found {
 
 func completeReleases(cmd *cobra.Command, before []string, _ string) (all []cobra.Completion, _ cobra.ShellCompDirective) {
 	for _, f := range running(cmd) {
-		if !slices.Contains(before, f.Release) {
+		if f.Release != "" && !slices.Contains(before, f.Release) {
 			all = append(all, cobra.CompletionWithDesc(f.Release, fmt.Sprintf("%s on %s", f.State, f.Addr)))
 		}
 	}

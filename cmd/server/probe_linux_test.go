@@ -32,7 +32,7 @@ func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.await(t, "state", "retiring")
 	contains(t, probe(exitFailed, "--pid", pid), "probe-v1 (pid "+pid+") is retiring")
-	p.signal(t, syscall.SIGSTOP)
+	p.halt(t)
 	contains(t, probe(exitFailed, "--pid", pid), "does not answer")
 	p.signal(t, syscall.SIGCONT)
 	p.signal(t, usr2)

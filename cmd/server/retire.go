@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/ba995850/overlap"
@@ -86,13 +87,15 @@ func (o *orders) takeBack(ctx context.Context, f control.Found) error {
 		s, err = inTime(ctx, control.Ask, f)
 	}
 	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("too late, it has left")
 	case err != nil:
 		return err
 	case stays(s.State):
 		o.say(f, "it stays")
 		return nil
 	}
-	return fmt.Errorf("too late, it is %s %s", s.State, s.Phase)
+	return fmt.Errorf("too late, it is %s: %s", s.State, s.Phase)
 }
 
 // stays says whether an instance in this state does not leave.

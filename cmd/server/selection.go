@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -80,6 +82,9 @@ func (sel selection) pick(all []control.Found) (meant []control.Found, err error
 
 // ofRelease returns the instances of one service that have this name.
 func ofRelease(all []control.Found, release string) (named []control.Found, err error) {
+	if release == "" {
+		return nil, errors.New("a release without a name is said by --pid")
+	}
 	for _, f := range all {
 		if f.Err == nil && f.Release == release {
 			named = append(named, f)
@@ -123,7 +128,7 @@ func butOne(all []control.Found, release string) (others []control.Found, err er
 		return nil, err
 	}
 	if !slices.ContainsFunc(stay, func(f control.Found) bool { return f.State == overlap.StateServing.String() }) {
-		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left", release)
+		return nil, fmt.Errorf("no instance of %s serves, so nobody would be left; one that is dark wants \"server pin %[1]s\" first", release)
 	}
 	for _, f := range all {
 		if f.Err == nil && f.Release != release && f.SharesPort(stay[0]) {
@@ -148,9 +153,21 @@ func present(all []control.Found) string {
 	return "there are " + strings.Join(names, ", ")
 }
 
+// places names them with where they listen.
+func places(all []control.Found) string {
+	names := make([]string, len(all))
+	for i, f := range all {
+		names[i] = nameOf(f)
+		if f.Addr != "" {
+			names[i] += " on " + f.Addr
+		}
+	}
+	return "there are " + strings.Join(names, ", ")
+}
+
 func nameOf(f control.Found) string {
 	if f.Err != nil {
 		return fmt.Sprintf("pid %d, which does not answer", f.PID)
 	}
-	return fmt.Sprintf("%s (pid %d)", f.Release, f.PID)
+	return fmt.Sprintf("%s (pid %d)", cmp.Or(f.Release, filepath.Base(f.Program)), f.PID)
 }

@@ -79,8 +79,12 @@ func (s *sibling) awaitServing(ctx context.Context, meant func(control.Found) bo
 		if is, err = findOne(context.WithoutCancel(ctx), meant); err != nil {
 			return is, err
 		}
-		if is.Err == nil && is.State == overlap.StateServing.String() {
+		switch {
+		case is.Err != nil:
+		case is.State == overlap.StateServing.String():
 			return is, nil
+		case is.State == overlap.StateDark.String():
+			return is, fmt.Errorf("%s is dark, and does not serve by itself: leave out --dark", nameOf(is))
 		}
 		select {
 		case <-ended:
@@ -118,7 +122,7 @@ func findOne(ctx context.Context, meant func(control.Found) bool) (is control.Fo
 func notReady(f control.Found) string {
 	switch {
 	case f.Instance == "":
-		return "it has opened no endpoint"
+		return "it has opened no endpoint (has it overlap in it? where the command only has it started elsewhere, name it by --release)"
 	case f.Err != nil:
 		return f.Err.Error()
 	}

@@ -28,7 +28,8 @@ the whole upgrade, in one command that says whether anything was lost.
   3. Wait until its instance serves, and new connections have come to it on each port.
   4. With --soak, see that it goes on doing so for a while.
   5. Retire the old ones: those that share a port with it, or those of --from.
-  6. Print the verdict.
+  6. Print the verdict. ANSWERED counts from the beginning of the upgrade; the verdict in a
+     log counts the whole life of an instance.
 
 If anything is wrong before 5, the new release is stopped, the old one has not been
 touched, and the exit code is 1. Ctrl-C does the same, and during 5 it takes back what can
@@ -135,14 +136,27 @@ func (u *upgrade) check(ctx context.Context) (err error) {
 		}
 	}
 	if !slices.ContainsFunc(candidates, isReady) {
-		return fmt.Errorf("%w: %s", errNobody, present(u.before))
+		return nobody(candidates, u.before)
 	}
 	u.warn(candidates)
 	return nil
 }
 
+// nobody says why none of the candidates can be replaced.
+func nobody(candidates, all []control.Found) error {
+	for _, f := range candidates {
+		if f.Err != nil {
+			return fmt.Errorf("%s: it is stopped, or hangs: let it go on (kill -CONT), or end it", nameOf(f))
+		}
+	}
+	return fmt.Errorf("%w: %s", errNobody, present(all))
+}
+
 // canStart looks for the programs that are going to be started.
 func (u *upgrade) canStart() error {
+	if u.ready <= 0 || u.soak < 0 {
+		return usageError{fmt.Errorf("--ready-timeout %v, --soak %v: time goes forward", u.ready, u.soak)}
+	}
 	if _, err := exec.LookPath(u.command[0]); err != nil {
 		return err
 	}
@@ -272,11 +286,11 @@ func (u *upgrade) pick(all []control.Found) (old []control.Found, err error) {
 		}
 	}
 	if len(old) == 0 {
-		return nil, fmt.Errorf("%s listens on %s, where nobody else does: %s", nameOf(u.fresh), u.fresh.Addr, present(u.before))
+		return nil, fmt.Errorf("%s listens on %s, where nobody else does: %s; give it the same addresses", nameOf(u.fresh), u.fresh.Addr, places(u.before))
 	}
 	for _, f := range old {
-		if addr, found := uncovered(f.Ports, u.fresh.Ports); found {
-			return nil, fmt.Errorf("%s does not listen on %s, where %s does: give it the same addresses", nameOf(u.fresh), addr, nameOf(f))
+		if err := u.covers(f); err != nil {
+			return nil, err
 		}
 	}
 	return old, nil
@@ -287,14 +301,18 @@ func (u *upgrade) means(f control.Found) bool {
 	return len(u.from) == 0 && f.SharesPort(u.fresh) || slices.Contains(u.from, f.Release)
 }
 
-// uncovered returns an address of one that the other does not have.
-func uncovered(one, other []control.Port) (addr string, found bool) {
-	for _, p := range one {
-		if !slices.ContainsFunc(other, func(q control.Port) bool { return p.Addr == q.Addr }) {
-			return p.Addr, true
+// covers says whether the new instance does on each port of an old one what that does.
+func (u *upgrade) covers(old control.Found) error {
+	for _, p := range old.Ports {
+		i := slices.IndexFunc(u.fresh.Ports, func(q control.Port) bool { return p.Addr == q.Addr })
+		switch {
+		case i < 0:
+			return fmt.Errorf("%s does not listen on %s, where %s does: give it the same addresses", nameOf(u.fresh), p.Addr, nameOf(old))
+		case p.TLS != u.fresh.Ports[i].TLS:
+			return fmt.Errorf("on %s one of %s and %s speaks TLS and the other does not: clients of the one would not understand the other", p.Addr, nameOf(u.fresh), nameOf(old))
 		}
 	}
-	return "", false
+	return nil
 }
 
 // knock has the new instance see for itself that new connections come to it.

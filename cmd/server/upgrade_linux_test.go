@@ -169,6 +169,10 @@ func TestAReleaseThatListensOnLessReplacesNobody(t *testing.T) {
 	if got, err := u.pick(u.before); err == nil || !strings.Contains(err.Error(), "v2 (pid 0) does not listen on 192.0.2.1:443, where v1 (pid 0) does") {
 		t.Errorf("%+v, %v", got, err)
 	}
+	u.fresh.Ports = []control.Port{one, {Addr: two.Addr, TLS: true}}
+	if got, err := u.pick(u.before); err == nil || !strings.Contains(err.Error(), "on 192.0.2.1:443 one of v2 (pid 0) and v1 (pid 0) speaks TLS") {
+		t.Errorf("%+v, %v", got, err)
+	}
 	u.fresh.Ports = old.Ports
 	now := old
 	now.Requests = 20 // 11 of them since the upgrade began

@@ -44,6 +44,7 @@ type Status struct {
 // Port is one address that an instance listens on.
 type Port struct {
 	Addr     string   `json:"addr"`
+	TLS      bool     `json:"tls"`      // as far as the instance knows what is spoken
 	Pinned   bool     `json:"pinned"`   // it is in the rotation, where there is another instance
 	Accepted int      `json:"accepted"` // connections so far
 	HalfOpen int      `json:"half_open"`

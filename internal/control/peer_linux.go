@@ -32,8 +32,11 @@ func peerOf(c net.Conn) (who peer, err error) {
 }
 
 // isFriend says whether a caller may be told, and may tell us what to do.
-func (p peer) isFriend() bool {
-	return p.uid == 0 || p.uid == os.Geteuid() && (p.uid != overflowUID || seesAllUsers())
+func (p peer) isFriend() bool { return p.uid == 0 || p.isUs() }
+
+// isUs says whether it is of our user.
+func (p peer) isUs() bool {
+	return p.uid == os.Geteuid() && (p.uid != overflowUID || seesAllUsers())
 }
 
 // overflowUID is what the kernel shows for users that our user namespace has no number for,
@@ -51,5 +54,6 @@ func seesAllUsers() bool {
 	return err == nil && first == 0 && outside == 0 && length == 1<<32-1
 }
 
-// isTrusted says whether an endpoint is what it seems to be. Who is root asks everybody's.
-func (p peer) isTrusted() bool { return p.isFriend() || os.Geteuid() == 0 }
+// isTrusted says whether an endpoint is what it seems to be, and answers us: root's answers
+// nobody else. Who is root asks everybody's.
+func (p peer) isTrusted() bool { return os.Geteuid() == 0 || p.isUs() }
