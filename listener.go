@@ -230,8 +230,16 @@ func (e listenerEndpoint) Retire() { e.orders.retire() }
 // HandOver asks for a retirement that there is only where somebody takes over.
 func (e listenerEndpoint) HandOver() { e.orders.handOver() }
 
-// TakeBack undoes a retirement while the sockets are still open.
-func (e listenerEndpoint) TakeBack() { e.orders.takeBack() }
+// TakeBack undoes a retirement while the sockets are still open. One that nobody has begun is
+// not begun any more.
+func (e listenerEndpoint) TakeBack() {
+	e.moving.Lock()
+	defer e.moving.Unlock()
+	e.orders.takeBack()
+	if !e.leaving {
+		e.orders.obeyed()
+	}
+}
 
 // Pin puts a dark listener into the rotation.
 func (e listenerEndpoint) Pin() error { return e.turn(StateServing) }

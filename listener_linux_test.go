@@ -17,6 +17,7 @@ import (
 //   - the endpoint's Retire tells nobody: both
 //   - Retire does not deliver: TestAListenerIsAskedToRetireAndFollowed
 //   - resume keeps the old orders: TestTheRetirementOfAListenerIsTakenBack
+//   - an order that nobody has begun is kept: ForgetsIt
 
 // listenHere opens a Listener whose connections are accepted and dropped.
 func listenHere(t *testing.T, opts Options, addr string) *Listener {
@@ -132,5 +133,25 @@ func TestTheRetirementOfAListenerIsTakenBack(t *testing.T) {
 	ln.Close()
 	if _, err := ln.Retire(t.Context()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed, it left with %v", err)
+	}
+}
+
+// Whoever does not wait for RetireAsked is told to stay after all, and retires later, when he
+// means it.
+func TestAListenerThatStaysBeforeItHasBegunToLeaveForgetsIt(t *testing.T) {
+	ln, err := Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	operator := listenerEndpoint{ln}
+	operator.HandOver()
+	operator.TakeBack()
+	if isClosed(ln.orders.asked) || isClosed(ln.orders.undo) || ln.orders.toSuccessor() {
+		t.Error("it has not forgotten what was taken back")
+	}
+	go ln.Accept()
+	if v, err := ln.Retire(t.Context()); err != nil || !v.Retired {
+		t.Errorf("%+v, %v", v, err)
 	}
 }

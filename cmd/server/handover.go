@@ -89,7 +89,7 @@ func (u *upgrade) trouble(ctx context.Context, done <-chan struct{}) error {
 
 // hasLeft says whether the new release is needed in its place.
 func (r retiree) hasLeft() bool {
-	return !errors.Is(r.err, errStays) && !errors.Is(r.err, errDeaf) && !errors.Is(r.err, errInterrupted)
+	return !slices.ContainsFunc([]error{errNotTold, errStays, errDeaf, errInterrupted}, func(stays error) bool { return errors.Is(r.err, stays) })
 }
 
 // dismiss follows one of them to its end. It calls told when that has been told, or is not
@@ -102,6 +102,9 @@ func (u *upgrade) dismiss(ctx context.Context, f control.Found, told func()) ret
 	}
 	r := retiree{Release: f.Release, PID: f.PID}
 	r.Verdict, r.err = retire(ctx, f, handOver, u.hear(f))
+	if errors.Is(r.err, errDeaf) { // or it would leave when it listens at last
+		_, _ = inTime(context.Background(), control.TakeBack, f)
+	}
 	if r.err != nil {
 		r.err = fmt.Errorf("%s: %w", nameOf(f), r.err)
 		r.Error = r.err.Error()

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"github.com/ba995850/overlap/cmd/server/metrics"
-	"github.com/ba995850/overlap/internal/control"
 	"github.com/spf13/cobra"
 )
 
@@ -29,8 +28,7 @@ const metricsExample = `  server metrics
   server metrics --release v2 | grep overlap_http_requests_total`
 
 func newMetricsVerb() *cobra.Command {
-	var release string
-	var pid int
+	var which choosing
 	cmd := &cobra.Command{
 		Use:     "metrics",
 		Short:   "Print the metrics of all instances, or of some",
@@ -38,20 +36,17 @@ func newMetricsVerb() *cobra.Command {
 		Example: metricsExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printMetrics(cmd.OutOrStdout(), release, pid)
+			return printMetrics(cmd.OutOrStdout(), which)
 		},
 	}
 	cmd.SetContext(context.Background())
-	cmd.Flags().StringVar(&release, "release", "", "the instances of this `release`")
-	cmd.Flags().IntVar(&pid, "pid", 0, "the instance with this process `id`")
+	which.flags(cmd)
 	return cmd
 }
 
-// printMetrics prints those of the instances with this release and pid. "" and 0 are any.
-func printMetrics(w io.Writer, release string, pid int) error {
-	asked, silent, err := metrics.Print(w, askTimeout, func(f control.Found) bool {
-		return (release == "" || f.Release == release) && (pid == 0 || f.PID == pid)
-	})
+// printMetrics prints those of the instances that are meant.
+func printMetrics(w io.Writer, which choosing) error {
+	asked, silent, err := metrics.Print(w, askTimeout, which.means)
 	switch {
 	case err != nil:
 		return err

@@ -26,10 +26,7 @@ const probeExample = `  # Kubernetes
   until server probe --release v2; do sleep 0.1; done`
 
 func newProbe() *cobra.Command {
-	var (
-		release string
-		pid     int
-	)
+	var which choosing
 	cmd := &cobra.Command{
 		Use:     "probe",
 		Short:   "Say whether an instance is ready, for health checks",
@@ -41,14 +38,11 @@ func newProbe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return probe(slices.DeleteFunc(all, func(f control.Found) bool {
-				return !f.Here || release != "" && f.Release != release || pid != 0 && f.PID != pid
-			}))
+			return probe(slices.DeleteFunc(all, func(f control.Found) bool { return !f.Here || !which.means(f) }))
 		},
 	}
 	cmd.SetContext(context.Background())
-	cmd.Flags().StringVar(&release, "release", "", "an instance of this `release`")
-	cmd.Flags().IntVar(&pid, "pid", 0, "the instance with this process `id`")
+	which.flags(cmd)
 	return cmd
 }
 

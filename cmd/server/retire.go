@@ -19,7 +19,8 @@ const retireHelp = `Tell instances to leave, as SIGTERM does, follow them, and p
 Which ones is said by their releases, by --pid, or by --all-but: all others that share a
 port with the one release that stays, which has to be there and serving. A release that
 is the name of several services, on ports that they do not share, has to be said by
---pid. "server status" shows them all.
+--pid. "server status" shows them all. The last instance on a port has nobody to hand over
+to: to retire it stops the service.
 
 The exit code is 0 if every one of them has left without losing anything, and 1 if one
 has not, or has not said so. Ctrl-C ends the command, not the retirement: --undo takes
@@ -110,6 +111,7 @@ func waiting(phase string) bool {
 
 var (
 	errNotLossless = errors.New("its retirement was not lossless")
+	errNotTold     = errors.New("it could not be told to leave")
 	errNoVerdict   = errors.New("it has ended without a verdict")
 	errStays       = errors.New("its retirement was taken back")
 	errDeaf        = errors.New("it was told to leave, and does not: whoever has an overlap.Listener waits for RetireAsked")
@@ -150,8 +152,10 @@ func retire(ctx context.Context, f control.Found, how order, hear func(control.E
 				return errInterrupted
 			}
 			told = time.Now()
-			_, err := inTime(context.WithoutCancel(ctx), how, f)
-			return err
+			if _, err := inTime(context.WithoutCancel(ctx), how, f); err != nil {
+				return fmt.Errorf("%w: %w", errNotTold, err)
+			}
+			return nil
 		case e.State == overlap.StateRetiring.String():
 			left, back = true, false // it may have been taken back, and told again
 		case stays(e.State):

@@ -141,6 +141,22 @@ func butOne(all []control.Found, release string) (others []control.Found, err er
 	return others, nil
 }
 
+// choosing leaves out instances that are not meant, and minds none that is not there. "" and 0
+// are any.
+type choosing struct {
+	release string
+	pid     int
+}
+
+func (c *choosing) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.release, "release", "", "instances of this `release`")
+	cmd.Flags().IntVar(&c.pid, "pid", 0, "the instance with this process `id`")
+}
+
+func (c choosing) means(f control.Found) bool {
+	return (c.release == "" || f.Release == c.release) && (c.pid == 0 || f.PID == c.pid)
+}
+
 // present names the instances that there are.
 func present(all []control.Found) string {
 	if len(all) == 0 {

@@ -139,11 +139,14 @@ func swap(t *testing.T, where, path string) {
 	must(t, os.Rename(path+"_tmp", path))
 }
 
-func TestAChangedCertificateIsShownWithoutARestart(t *testing.T) {
-	for name, test := range map[string]struct {
-		prepare func(t *testing.T, dir string)
-		change  func(t *testing.T, dir, n string, pair keyPair) // n is another one each time
-	}{
+// change is a way in which files get another content.
+type change struct {
+	prepare func(t *testing.T, dir string)
+	make    func(t *testing.T, dir, n string, pair keyPair) // n is another one each time
+}
+
+func waysToChange() map[string]change {
+	return map[string]change{
 		"written over": {
 			func(*testing.T, string) {},
 			func(t *testing.T, dir, _ string, pair keyPair) { pair.in(t, dir) },
@@ -197,16 +200,20 @@ func TestAChangedCertificateIsShownWithoutARestart(t *testing.T) {
 			},
 			func(t *testing.T, dir, _ string, pair keyPair) { pair.in(t, filepath.Join(dir, "files")) },
 		},
-	} {
+	}
+}
+
+func TestAChangedCertificateIsShownWithoutARestart(t *testing.T) {
+	for name, way := range waysToChange() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			test.prepare(t, dir)
-			test.change(t, dir, "1", newKeyPair(t, 1))
+			way.prepare(t, dir)
+			way.make(t, dir, "1", newKeyPair(t, 1))
 			p, addr := startTLS(t, certDir(dir), "127.0.0.1:0")
 			wantSerial(t, p, addr, 1)
 			for serial := int64(2); serial <= 3; serial++ { // what has to be watched moves, too
-				test.change(t, dir, strconv.FormatInt(serial, 10), newKeyPair(t, serial))
+				way.make(t, dir, strconv.FormatInt(serial, 10), newKeyPair(t, serial))
 				wantSerial(t, p, addr, serial)
 			}
 		})

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +25,7 @@ import (
 // one of the old has left; the new one is killed with requests to answer; the old ones are
 // told to retire, and not to hand over, or are told though nobody wants it any more; ports
 // that the new one has not, another upgrade's instance, another user's are not looked for;
-// the new one is not watched; an instance that does nothing is followed for ever; the last
+// the new one is not watched; one that could not be told is taken for one that has left; an instance that does nothing is followed for ever; the last
 // lines are not shown, or are of an earlier run.
 
 // actor is an instance that does as the test says.
@@ -109,15 +111,9 @@ func upgrading(t *testing.T, fresh *actor) (*upgrade, *bytes.Buffer) {
 }
 
 func TestAnInterruptedUpgradeTakesBackWhatItCan(t *testing.T) {
-	old, fresh := play(t, "taken back", stay), play(t, "in vain", goAway)
-	u, told := upgrading(t, fresh)
 	ctx, interrupt := context.WithCancel(t.Context())
-	go func() {
-		for old.Status().State != "retiring" {
-			time.Sleep(time.Millisecond)
-		}
-		interrupt()
-	}()
+	old, fresh := play(t, "taken back", func(*actor) { interrupt() }), play(t, "in vain", goAway)
+	u, told := upgrading(t, fresh)
 	err := u.retire(ctx, []control.Found{old.found(t)})
 	if !errors.Is(err, errInterrupted) || old.Status().State != "serving" {
 		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
@@ -131,17 +127,15 @@ func TestAnInterruptedUpgradeTakesBackWhatItCan(t *testing.T) {
 }
 
 func TestAnUpgradeThatIsInterruptedTooLateGoesOn(t *testing.T) {
-	old, gone, fresh := play(t, "stays after all", stay), play(t, "gone", goAway), play(t, "needed", goAway)
+	var both sync.WaitGroup
+	both.Add(2)
+	old := play(t, "stays after all", func(*actor) { both.Done() })
+	gone := play(t, "gone", func(a *actor) { goAway(a); both.Done() })
+	fresh := play(t, "needed", goAway)
 	u, told := upgrading(t, fresh)
 	ctx, interrupt := context.WithCancel(t.Context())
-	both := []control.Found{old.found(t), gone.found(t)}
-	go func() {
-		for old.Status().State != "retiring" || gone.Status().State != "drained" {
-			time.Sleep(time.Millisecond)
-		}
-		interrupt()
-	}()
-	err := u.retire(ctx, both)
+	go func() { both.Wait(); interrupt() }()
+	err := u.retire(ctx, []control.Found{old.found(t), gone.found(t)})
 	if !errors.Is(err, errStays) || strings.Contains(err.Error(), "serves on") {
 		t.Errorf("%v: %s", err, told)
 	}
@@ -237,17 +231,41 @@ func TestAnInstanceThatDoesNotListenIsNotFollowedForEver(t *testing.T) {
 
 // While the old one waits for it.
 func TestAReleaseThatDiesBeforeItHasTakenOverIsBackedOutOf(t *testing.T) {
-	old, fresh := play(t, "stays for good", stay), play(t, "dies", goAway)
+	var dying *sibling
+	old, fresh := play(t, "stays for good", func(*actor) { dying.kill() }), play(t, "dies", goAway)
 	u, told := upgrading(t, fresh)
-	go func() {
-		for old.Status().State != "retiring" {
-			time.Sleep(time.Millisecond)
-		}
-		must(t, u.sibling.kill())
-	}()
+	dying = u.sibling
 	err := u.retire(t.Context(), []control.Found{old.found(t)})
 	if err == nil || !strings.Contains(err.Error(), "ended after it was ready: signal: killed; the old release serves on") || old.Status().State != "serving" {
 		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
+	}
+}
+
+// anotherTime is an instance of another time: it knows no word but these two.
+func anotherTime(t *testing.T, release string) control.Found {
+	t.Helper()
+	ln, err := net.Listen("unix", "@overlap/v1/"+release)
+	must(t, err)
+	status := control.Status{Instance: release, Release: release, State: "serving", Ports: []control.Port{{Addr: "192.0.2.1:80"}}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(status) })
+	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) {
+		json.NewEncoder(w).Encode(control.Event{Status: &status})
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	srv := &http.Server{Handler: mux}
+	go srv.Serve(ln)
+	t.Cleanup(func() { srv.Close() })
+	return control.Found{Status: status}
+}
+
+func TestOneThatCannotBeToldIsNotTakenForOneThatHasLeft(t *testing.T) {
+	fresh := play(t, "for nobody else", goAway)
+	u, told := upgrading(t, fresh)
+	err := u.retire(t.Context(), []control.Found{anotherTime(t, "of-another-time")})
+	if !errors.Is(err, errNotTold) || !strings.Contains(err.Error(), "serves on") || fresh.Status().State != "drained" {
+		t.Errorf("%v, the new one is %s: %s", err, fresh.Status().State, told)
 	}
 }
 

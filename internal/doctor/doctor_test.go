@@ -150,6 +150,9 @@ func TestWhoElseIsOnAnAddress(t *testing.T) {
 		{"strangers", func(s *sight, p *listen.Place) {
 			p.Members[1].PID, p.Members[1].Socket, s.instances[0].Sockets = 0, 7, []uint64{7}
 		}, OK, "none"},
+		{"strangers", func(s *sight, p *listen.Place) {
+			s.instances, p.Bind = nil, fmt.Errorf("%w: held by X. Stop it", syscall.EADDRINUSE)
+		}, OK, "see bind"},
 		{"strangers", func(s *sight, p *listen.Place) { s.instances, s.AllowStrangers = nil, true }, Warning, "pid 41 (v1) listens here"},
 		{"strangers", func(s *sight, p *listen.Place) {
 			p.Members[0].PID, p.Members[1].PID, s.instances[0].Here = 0, 0, false

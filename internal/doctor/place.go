@@ -61,6 +61,9 @@ func (s *sight) strangers(p listen.Place) opinion {
 	if s.blind != nil {
 		return unknown(s.blind)
 	}
+	if errors.Is(p.Bind, syscall.EADDRINUSE) {
+		return ok("nobody shares it: see bind")
+	}
 	var strange []string
 	unseen := false
 	for _, m := range p.Members {
