@@ -122,7 +122,7 @@ func findOne(ctx context.Context, meant func(control.Found) bool) (is control.Fo
 func notReady(f control.Found) string {
 	switch {
 	case f.Instance == "":
-		return "it has opened no endpoint (has it overlap in it? where the command only has it started elsewhere, name it by --release)"
+		return "it has opened no endpoint (has it overlap in it? if the command only has it started elsewhere, does --release say what it calls itself?)"
 	case f.Err != nil:
 		return f.Err.Error()
 	}
