@@ -43,20 +43,29 @@ func (c *Costs) Measure(while string, releases ...string) {
 	start := time.Now()
 	<-time.After(3 * time.Second)
 	took := time.Since(start)
-	found := 0
-	for _, is := range instances() {
-		for _, was := range before {
-			if was.pid != is.pid {
-				continue
-			}
-			found++
-			share := 100 * float64(is.cpu-was.cpu) / float64(took)
-			fmt.Fprintf(&c.rows, "| %s | %s | %.1f MB | %.0f %% of a core |\n", while, is.release, float64(is.resident)/1e6, share)
+	after := instances()
+	for _, release := range releases {
+		was, is := of(release, before), of(release, after)
+		if was.pid == 0 || was.pid != is.pid {
+			c.t.Errorf("%s: %s does not run all the time: %v, %v", while, release, before, after)
+			continue
+		}
+		share := 100 * float64(is.cpu-was.cpu) / float64(took)
+		fmt.Fprintf(&c.rows, "| %s | %s | %.1f MB | %.0f %% of a core |\n", while, is.release, float64(is.resident)/1e6, share)
+	}
+	if len(after) != len(releases) {
+		c.t.Errorf("%s: others than %v run: %v", while, releases, after)
+	}
+}
+
+// of returns the process of a release.
+func of(release string, all []process) process {
+	for _, p := range all {
+		if p.release == release {
+			return p
 		}
 	}
-	if found != len(releases) {
-		c.t.Errorf("%s: %d instances are running, not %v: %v", while, found, releases, before)
-	}
+	return process{}
 }
 
 // instances returns the processes that serve.
@@ -72,8 +81,8 @@ func instances() []process {
 	return all
 }
 
-// read is false for who is gone, or serves nothing. Which release it is says its
-// environment or its command line, as an operator has written it.
+// read is false for who is gone, or serves nothing. Which release it is say its command line,
+// its environment, or the directory of the program.
 func read(dir string, pid int) (process, bool) {
 	line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
 	args := strings.Split(string(bytes.TrimRight(line, "\x00")), "\x00")
@@ -81,7 +90,8 @@ func read(dir string, pid int) (process, bool) {
 		return process{}, false
 	}
 	environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
-	p := process{pid: pid, release: "?", resident: resident(dir), cpu: cpu(dir)}
+	program, _ := os.Readlink(filepath.Join(dir, "exe"))
+	p := process{pid: pid, release: filepath.Base(filepath.Dir(program)), resident: resident(dir), cpu: cpu(dir)}
 	for _, pair := range strings.Split(string(environ), "\x00") {
 		if release, ok := strings.CutPrefix(pair, "OVERLAP_RELEASE="); ok {
 			p.release = release

@@ -4,7 +4,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -93,4 +95,34 @@ func Write(t testing.TB, path, content string, mode os.FileMode) {
 	if err := os.Chmod(path, mode); err != nil { // whatever umask(2) is
 		t.Fatal(err)
 	}
+}
+
+// Processes returns the processes in whose command line this is, but the test itself.
+func Processes(t testing.TB, part string) []int {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []int
+	for _, dir := range dirs {
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if pid != os.Getpid() && pid != os.Getppid() && strings.Contains(strings.ReplaceAll(string(line), "\x00", " "), part) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// Kill ends the processes in whose command line this is, as a power cut does.
+func Kill(t testing.TB, part string) {
+	t.Helper()
+	Eventually(t, part+" is gone", func() bool {
+		left := Processes(t, part)
+		for _, pid := range left {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(left) == 0
+	})
 }

@@ -1,0 +1,74 @@
+#!/bin/sh
+# Puts a release in the place of the running one. All that matters is done by "server
+# upgrade"; here are the names, the link, and what to keep.
+set -eu
+
+keep=5 # releases
+
+usage() {
+	cat <<TEXT
+Usage: upgrade.sh RELEASE [FLAG]...
+
+Starts releases/RELEASE/server beside the running release, waits until it serves, retires
+the running one, and makes the link "current" point to it. Roll back by naming the release
+before. Of the releases it keeps the $keep that were put in place last.
+
+Flags are those of "server upgrade", such as --soak 30s and --ready-timeout 2m.
+Run it as the user whom the service runs as: no other may share the port.
+
+Exit code: 0 nothing was lost; 1 the running release is still in place, or something was
+lost, and the last lines say which; 2 usage.
+TEXT
+}
+
+say() { echo "upgrade.sh: $*" >&2; }
+
+# link makes "current" point to the new release, at once: ln alone would remove it first.
+link() {
+	ln -sfn "releases/$release" "$base/current.new"
+	mv -T "$base/current.new" "$base/current"
+}
+
+# prune removes old releases, and neither of the two that have just served.
+prune() {
+	touch "$base/releases/$release" || return # the time when it was put in place
+	# shellcheck disable=SC2012 # the names of releases have no spaces
+	ls -1t "$base/releases" | tail -n +$((keep + 1)) | while read -r old; do
+		case $old in "$release" | "$before") continue ;; esac
+		say "removing release $old"
+		rm -rf "$base/releases/$old"
+	done
+}
+
+case ${1:-} in
+-h | --help) usage; exit 0 ;;
+'' | .* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
+esac
+base=$(cd "$(dirname "$0")" && pwd -P)
+release=$1
+shift
+before=$(basename "$(readlink "$base/current")") || { say "there is no link $base/current to the running release"; exit 1; }
+if [ ! -x "$base/releases/$release/server" ]; then
+	say "there is no program $base/releases/$release/server"
+	exit 1
+fi
+if [ "$release" = "$before" ]; then
+	say "$release is in place already"
+	exit 1
+fi
+
+# Ctrl-C is for "server upgrade", which takes back what can be taken back; then we go on.
+trap : INT TERM
+# The verb is that of the running release, which is known to work.
+server=$base/current/server
+code=0
+"$server" upgrade --log "$base/log/$release.log" "$@" -- "$base/start.sh" "$release" || code=1
+
+# Something may have been lost, and the new release be in place all the same.
+if "$server" probe --release "$release" 2>/dev/null; then
+	link
+	prune || say "old releases stay"
+else
+	say "$before is still in place"
+fi
+exit $code

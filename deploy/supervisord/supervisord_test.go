@@ -1,0 +1,167 @@
+package supervisord
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/ba995850/overlap/deploy/internal/recipe"
+)
+
+func TestMain(m *testing.M) { os.Exit(recipe.Main(m)) }
+
+const (
+	url     = "http://127.0.0.1:8080"
+	upgrade = "/opt/overlap/upgrade.sh"
+)
+
+// Broken on purpose, and seen red: "retire: plain" in overlap.yaml; upgrade.sh does not free
+// the slot of who has left, or stop a release that does not get ready; autorestart=true.
+func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
+	install(t)
+	load := recipe.StartLoad(t, url)
+	recipe.Type(t, "Upgrade")
+	isInPlace(t, "v2", "1", "0")
+	recipe.Type(t, "Roll back")
+	isInPlace(t, "v1", "0", "1")
+	load.StopLossless("v1", "v2")
+}
+
+func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
+	install(t)
+	load := recipe.StartLoad(t, url)
+	for release, program := range map[string]string{
+		"v2-ends":  "#!/bin/sh\necho no such database; exit 1\n",
+		"v2-hangs": "#!/bin/sh\nexec sleep 600\n",
+	} {
+		t.Run(release, func(t *testing.T) {
+			recipe.Write(t, "/opt/overlap/releases/"+release+"/server", program, 0o755)
+			recipe.Write(t, "/opt/overlap/releases/"+release+"/overlap.yaml", "", 0o644)
+			out := recipe.Fails(t, upgrade, release, "--ready-timeout", "3s")
+			if !strings.Contains(out, "v1 is still in place") {
+				t.Error("it does not say that v1 is still in place")
+			}
+			if left := recipe.Processes(t, "sleep 600"); len(left) > 0 {
+				t.Errorf("these processes are left of it: %v", left)
+			}
+			isInPlace(t, "v1", "0", "1")
+		})
+	}
+	if r := load.StopLossless("v1"); len(r.Releases) != 1 {
+		t.Errorf("others than v1 have answered: %v", r.Releases)
+	}
+}
+
+// What endless was blamed for: the supervisor has to know the process that serves.
+func TestSupervisordKnowsTheProcessThatServes(t *testing.T) {
+	install(t)
+	recipe.Type(t, "Upgrade")
+	await(t, "1", "RUNNING")
+	pid := strings.TrimSpace(recipe.Run(t, "supervisorctl", "pid", "overlap-1"))
+	if status := recipe.Run(t, recipe.Server, "status"); !strings.Contains(status, pid) {
+		t.Errorf("the process that serves is not %s", pid)
+	}
+	recipe.Run(t, "kill", "-KILL", pid)
+	recipe.Eventually(t, "supervisord has started v2 again", func() bool {
+		again, _ := exec.Command("supervisorctl", "pid", "overlap-1").Output()
+		return strings.TrimSpace(string(again)) != pid && recipe.Serving("v2")
+	})
+}
+
+func TestAReleaseThatWasToldToLeaveStaysAway(t *testing.T) {
+	install(t)
+	await(t, "0", "RUNNING")
+	recipe.Run(t, "supervisorctl", "signal", "TERM", "overlap-0")
+	await(t, "0", "EXITED")
+	if recipe.Serving("v1") {
+		t.Error("it was started again")
+	}
+}
+
+func TestARebootStartsTheReleaseInPlace(t *testing.T) {
+	install(t)
+	recipe.Type(t, "Upgrade")
+	powerCut(t)
+	boot(t)
+	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+	if recipe.Serving("v1") {
+		t.Error("v1 serves, too")
+	}
+}
+
+// Broken on purpose, and seen red: one program with numprocs=2.
+func TestTheLinesOfASlotCanBeChanged(t *testing.T) {
+	install(t)
+	recipe.Type(t, "Upgrade")
+	recipe.Type(t, "Roll back")
+	load := recipe.StartLoad(t, url)
+	recipe.Type(t, "Change the lines of a slot")
+	isInPlace(t, "v2", "1", "0")
+	load.StopLossless("v1", "v2")
+}
+
+func TestWhatTheOverlapTakes(t *testing.T) {
+	install(t)
+	load, costs := recipe.StartLoad(t, url), recipe.NewCosts(t)
+	costs.Measure("before", "v1")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		recipe.Shell(t, strings.Replace(recipe.Section(t, "Upgrade"), "upgrade.sh v2", "upgrade.sh v2 --soak 5s", 1))
+	}()
+	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+	costs.Measure("both serve", "v1", "v2")
+	<-done
+	costs.Measure("after", "v2")
+	load.StopLossless("v1", "v2")
+}
+
+// install does what the README says, on a machine where supervisord runs, and undoes it when
+// the test has ended.
+func install(t *testing.T) {
+	recipe.Need(t, "supervisord", "supervisor")
+	t.Cleanup(func() {
+		powerCut(t)
+		recipe.Run(t, "sh", "-c", "userdel overlap; rm -r /opt/overlap /etc/supervisor/conf.d/overlap-*")
+	})
+	boot(t)
+	recipe.Type(t, "Install")
+	recipe.Eventually(t, "v1 serves", func() bool { return recipe.Serving("v1") })
+}
+
+// await waits until supervisord says that a slot is in a state. A process is RUNNING after a
+// second; one that ends before has not started at all.
+func await(t *testing.T, slot, state string) {
+	t.Helper()
+	recipe.Eventually(t, "slot "+slot+" is "+state, func() bool {
+		out, _ := exec.Command("supervisorctl", "status", "overlap-"+slot).Output()
+		return strings.Contains(string(out), " "+state+" ")
+	})
+}
+
+// boot starts the supervisord of the machine, with the configuration that Debian gives it.
+func boot(t *testing.T) {
+	recipe.Run(t, "supervisord", "-c", "/etc/supervisor/supervisord.conf")
+	recipe.Eventually(t, "supervisord answers", func() bool { return exec.Command("supervisorctl", "pid").Run() == nil })
+}
+
+func powerCut(t *testing.T) {
+	recipe.Kill(t, "/usr/bin/supervisord")
+	recipe.Kill(t, "/opt/overlap/")
+	recipe.Kill(t, "sleep 600")
+}
+
+// isInPlace says that a release serves in its slot, and that the other one is free.
+func isInPlace(t *testing.T, release, slot, free string) {
+	t.Helper()
+	if is, err := os.Readlink("/opt/overlap/slots/" + slot); is != "../releases/"+release {
+		t.Errorf("slot %s is %q, not %s: %v", slot, is, release, err)
+	}
+	if is, err := os.Readlink("/opt/overlap/slots/" + free); err == nil {
+		t.Errorf("slot %s should be free, and is %q", free, is)
+	}
+	if !recipe.Serving(release) {
+		t.Errorf("%s does not serve", release)
+	}
+}
