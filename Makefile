@@ -12,15 +12,17 @@ NEXT_GO = go1.27.1
 FOREIGN = Curl|Wrk|H2load|Scenarios|Prom|Tmux
 TREE    = Home|README
 
-.PHONY: help check rest fmt vet lint test race unprivileged next examples reach
+.PHONY: help check rest fmt vet lint test race unprivileged next examples deploy-test deb reach
 
 help:
-	@echo 'make check         all that CI runs: test, fmt, vet, lint, race, unprivileged, next, examples'
+	@echo 'make check         test, fmt, vet, lint, race, unprivileged, next, examples; CI runs deploy-test, too'
 	@echo 'make test          go test ./..., and what it skipped'
 	@echo 'make race          most of it under the race detector'
 	@echo 'make unprivileged  most of it as an ordinary user (when run by root)'
 	@echo 'make next          what depends on it with $(NEXT_GO)'
 	@echo 'make examples      the examples that are modules of their own'
+	@echo 'make deploy-test   every recipe of deploy/, run for real; as root, in a sealed machine'
+	@echo 'make deb VERSION=  the Debian package, deploy/deb'
 	@echo 'make reach         the long runs behind the figures of the README (an hour)'
 
 check: test rest
@@ -78,6 +80,21 @@ examples:
 		(cd $$dir && go mod tidy -diff && go vet ./... && GOOS=darwin go vet ./... && GOOS=windows go vet ./... && \
 			go run $(STATICCHECK) ./... && go test -race ./...) || exit 1; \
 	done
+
+# One after the other: they measure, and each has a load on it. The skips are counted.
+deploy-test:
+	cd deploy && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
+	shellcheck deploy/*/*.sh
+	@log=$$(mktemp); (cd deploy && go test -count=1 -p 1 -timeout 10m -v ./...) >$$log 2>&1; code=$$?; \
+	grep -E '^(ok|FAIL|---|    ---|panic|recipe:)| requests sent, | \| ' $$log || true; \
+	if [ $$code -ne 0 ]; then cat $$log; fi; \
+	echo "$$(grep -c -- '--- PASS' $$log) passed, $$(grep -c -- '--- SKIP' $$log) skipped"; \
+	grep -A1 -- '--- SKIP' $$log || true; \
+	rm -f $$log; exit $$code
+
+VERSION = $(shell git describe --tags --always)
+deb:
+	deploy/deb/build.sh $(VERSION)
 
 reach:
 	bench/reach.sh
