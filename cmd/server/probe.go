@@ -34,11 +34,13 @@ func newProbe() *cobra.Command {
 		Example: probeExample,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all, err := control.Find(cmd.Context(), askTimeout)
+			isMeant := func(f control.Found) bool { return f.Here && which.means(f) }
+			// A health check has little time, and a sibling that hangs is not its business.
+			all, err := control.FindUntil(cmd.Context(), askTimeout, func(f control.Found) bool { return isMeant(f) && serves(f) })
 			if err != nil {
 				return err
 			}
-			return probe(slices.DeleteFunc(all, func(f control.Found) bool { return !f.Here || !which.means(f) }))
+			return probe(slices.DeleteFunc(all, func(f control.Found) bool { return !isMeant(f) }))
 		},
 	}
 	cmd.SetContext(context.Background())
@@ -52,7 +54,7 @@ func probe(meant []control.Found) error {
 		return errors.New("not ready: there is no such instance")
 	}
 	for _, f := range meant {
-		if f.Err == nil && f.State == overlap.StateServing.String() {
+		if serves(f) {
 			return nil
 		}
 	}
@@ -62,3 +64,5 @@ func probe(meant []control.Found) error {
 	}
 	return fmt.Errorf("not ready: %s is %s", nameOf(f), f.State)
 }
+
+func serves(f control.Found) bool { return f.Err == nil && f.State == overlap.StateServing.String() }

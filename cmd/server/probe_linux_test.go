@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"time"
 )
 
-// Broken on purpose, and seen red: one that retires is ready; releases are not looked at.
+// Broken on purpose, and seen red: one that retires is ready; releases are not looked at;
+// all instances are waited for.
 
 func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
 	t.Parallel()
@@ -38,4 +40,21 @@ func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
 	p.signal(t, usr2)
 	p.exit(t)
 	contains(t, probe(exitFailed, "--pid", pid), "no such instance")
+}
+
+func TestProbeDoesNotWaitForASiblingThatHangs(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--addr", "127.0.0.1:0", "--release", "probe-serves")
+	hangs := start(t, "--addr", "127.0.0.1:0", "--release", "probe-hangs")
+	p.await(t, "state", "serving")
+	hangs.await(t, "state", "serving")
+	hangs.halt(t)
+	defer hangs.signal(t, syscall.SIGCONT)
+	began := time.Now()
+	if got := call(nil, "probe", "--release", "probe-serves"); got.code != 0 {
+		t.Errorf("exit code %d: %s", got.code, got.stderr)
+	}
+	if took := time.Since(began); took >= askTimeout {
+		t.Errorf("it took %v", took)
+	}
 }

@@ -61,6 +61,17 @@ func Find(ctx context.Context, timeout time.Duration) ([]Found, error) {
 // FindEach is Find for who knows some of them: patience says how long the instance with
 // this name has to answer. One that has no time is not asked, and not found.
 func FindEach(ctx context.Context, patience func(instance string) time.Duration) ([]Found, error) {
+	return findEach(ctx, patience, func(Found) bool { return false })
+}
+
+// FindUntil is Find for who looks for one: once that is found, nobody else is waited for.
+func FindUntil(ctx context.Context, timeout time.Duration, wanted func(Found) bool) ([]Found, error) {
+	return findEach(ctx, func(string) time.Duration { return timeout }, wanted)
+}
+
+func findEach(ctx context.Context, patience func(instance string) time.Duration, wanted func(Found) bool) ([]Found, error) {
+	ctx, enough := context.WithCancel(ctx)
+	defer enough()
 	all, err := names()
 	if err != nil {
 		return nil, err
@@ -78,7 +89,9 @@ func FindEach(ctx context.Context, patience func(instance string) time.Duration)
 		asking.Go(func() {
 			ctx, stop := context.WithDeadline(ctx, began.Add(timeout))
 			defer stop()
-			found[i] = find(ctx, name)
+			if found[i] = find(ctx, name); found[i] != nil && wanted(*found[i]) {
+				enough()
+			}
 			<-room
 		})
 	}
