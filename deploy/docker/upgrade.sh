@@ -1,0 +1,105 @@
+#!/bin/sh
+# Puts a release in the place of the running one, in the colour that is free. All that matters
+# is done by "server upgrade"; here are the colours, and what Docker is told.
+set -eu
+
+usage() {
+	cat <<TEXT
+Usage: upgrade.sh RELEASE [FLAG]...
+
+Starts the image overlap:RELEASE in the free one of the colours blue and green, waits until
+it serves, and retires the running release. Roll back by naming the release before. Flags
+are those of "server upgrade", such as --soak 30s and --ready-timeout 2m.
+Run it as root: an instance speaks only to its own user, which is in the image, and to root.
+
+Exit code: 0 nothing was lost; 1 the running release is still in place, or something was
+lost, and the last lines say which; 2 usage.
+TEXT
+}
+
+say() { echo "upgrade.sh: $*" >&2; }
+
+# compose is the plugin, or what Debian has.
+if docker compose version >/dev/null 2>&1; then
+	compose() { docker compose "$@"; }
+else
+	compose() { docker-compose "$@"; }
+fi
+
+look() { docker inspect --format "$1" "overlap-$2" 2>/dev/null; }
+runs() { [ "$(look '{{.State.Running}}' "$1")" = true ]; }
+serves() { docker exec "overlap-$1" /server probe >/dev/null 2>&1; }
+restarts() { docker update --restart "$2" "overlap-$1" >/dev/null; }
+
+# start is what "server upgrade" runs: Docker starts the colour, in a new container, and we
+# stay until it serves. So one that ends before need not be waited for.
+start() {
+	compose up --no-start --force-recreate "$1"
+	restarts "$1" on-failure # what is told to leave for being wrong has to stay away
+	docker start "overlap-$1" >/dev/null
+	until "$server" probe --release "$release" 2>/dev/null; do
+		if [ "$(look '{{.State.Running}} {{.RestartCount}}' "$1")" != 'true 0' ]; then
+			docker logs --tail 20 "overlap-$1"
+			exit 1
+		fi
+		sleep 0.2
+	done
+}
+
+# name writes down which release a colour runs. Compose reads it, also by hand.
+name() {
+	variable=$(echo "$1" | tr '[:lower:]' '[:upper:]')
+	sed -i "s/^$variable=.*/$variable=$2/" .env
+}
+
+case ${1:-} in
+--start)
+	shift
+	release=$2 server=$3
+	start "$1"
+	exit 0
+	;;
+-h | --help) usage; exit 0 ;;
+'' | .* | -* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
+esac
+
+cd "$(dirname "$0")"
+release=$1
+shift
+if runs blue && runs green; then
+	say "both colours run: see docker ps, and docker stop the one that is not wanted"
+	exit 1
+elif runs blue; then old=blue free=green
+elif runs green; then old=green free=blue
+else
+	say "no colour runs: name a release in .env, and: docker compose up -d blue"
+	exit 1
+fi
+before=$(look '{{index .Config.Image}}' "$old")
+if [ "$before" = "overlap:$release" ]; then
+	say "$release is in place already"
+	exit 1
+fi
+docker image inspect "overlap:$release" >/dev/null || exit 1
+
+# Ctrl-C is for "server upgrade", which takes back what can be taken back; then we go on.
+trap : INT TERM
+name "$free" "$release"
+# The verb is that of the running release, which is known to work.
+server=/proc/$(look '{{.State.Pid}}' "$old")/exe
+# It is the instance that is told to leave, and not Docker, which would start it again.
+restarts "$old" on-failure
+code=0
+"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" "$server" || code=1
+
+# Something may have been lost, and the new release be in place all the same.
+if serves "$free" && ! serves "$old"; then
+	docker stop "overlap-$old" >/dev/null # if it is still there
+	restarts "$free" unless-stopped
+else
+	docker stop "overlap-$free" >/dev/null 2>&1 || : # if it was started at all
+	restarts "$old" unless-stopped
+	say "the output of $release: docker logs overlap-$free"
+	say "${before#overlap:} is still in place"
+fi
+exit $code
