@@ -14,6 +14,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(recipe.Main(m)) }
 
+// Broken on purpose, and seen red: upgrade.sh kills the old release; it does not tell Docker
+// that who retires stays away, or that the new release is started again.
 func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 	install(t)
 	load := recipe.StartLoad(t, url)
@@ -24,6 +26,8 @@ func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 	load.StopLossless("v1", "v2")
 }
 
+// Broken on purpose, and seen red: upgrade.sh does not stop what is wrong; Docker starts again
+// what has been stopped for being wrong (then it seems to be in place, and v1 is stopped).
 func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	install(t)
 	load := recipe.StartLoad(t, url)
@@ -50,6 +54,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	}
 }
 
+// Broken on purpose, and seen red: "docker kill" for "docker stop".
 func TestUpgradesWithPlainDocker(t *testing.T) {
 	boot(t)
 	recipe.Shell(t, "docker build -t overlap:v1 . && docker tag overlap:v1 overlap:v2")
@@ -104,9 +109,12 @@ func slow(url string) <-chan error {
 }
 
 // Broken on purpose, and seen red: "restart: on-failure" (an orderly shutdown retires the
-// release, which exits with 0, and is not started again); "restart: always".
+// release, which exits with 0, and is not started again).
 func TestTheReleaseInPlaceComesBack(t *testing.T) {
 	d := install(t)
+	d.stop(t)
+	d.start(t)
+	recipe.Eventually(t, "v1 serves", func() bool { return recipe.Serving("v1") })
 	typed(t, "Upgrade")
 	for how, end := range map[string]func(*testing.T){
 		"shutdown":  func(t *testing.T) { d.stop(t); d.start(t) },
@@ -164,6 +172,7 @@ func TestContainersTellReleasesApart(t *testing.T) {
 	recipe.Run(t, "docker", "exec", "v2", "/server", "probe")
 }
 
+// Broken on purpose, and seen red: the probe of v1 waits for v2; a health check that is no probe.
 func TestHealthIsThatOfTheContainersOwnInstance(t *testing.T) {
 	boot(t)
 	recipe.Shell(t, "docker build -t overlap:v1 .")
