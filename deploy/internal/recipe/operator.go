@@ -32,7 +32,7 @@ func Need(t testing.TB, program, pkg string) {
 func Run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	start := time.Now()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	out, err := command(name, args...).CombinedOutput()
 	t.Logf("$ %s %s  (%.2fs)\n%s", name, strings.Join(args, " "), time.Since(start).Seconds(), out)
 	if err != nil {
 		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)
@@ -44,7 +44,7 @@ func Run(t testing.TB, name string, args ...string) string {
 func Fails(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	start := time.Now()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	out, err := command(name, args...).CombinedOutput()
 	t.Logf("$ %s %s  (%.2fs, %v)\n%s", name, strings.Join(args, " "), time.Since(start).Seconds(), err, out)
 	if _, ended := err.(*exec.ExitError); !ended {
 		t.Fatalf("%s %s: %v, and should have failed", name, strings.Join(args, " "), err)

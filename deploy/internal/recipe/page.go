@@ -52,8 +52,7 @@ func Section(t testing.TB, heading string) string {
 func Shell(t testing.TB, commands string) string {
 	t.Helper()
 	workplace(t)
-	cmd := exec.Command("bash", "-e", "-x", "-c", commands)
-	cmd.Dir = Workplace
+	cmd := commandIn(Workplace, "bash", "-e", "-x", "-c", commands)
 	return finish(t, cmd, commands)
 }
 

@@ -53,6 +53,8 @@ func play(m *testing.M) (code int, err error) {
 		return m.Run(), nil
 	case roleInit:
 		return boot()
+	case roleSystemd:
+		return 1, becomeSystemd()
 	}
 	if os.Geteuid() != 0 {
 		return 1, errors.New("recipes are run in namespaces of their own, with real supervisors: run this as root")

@@ -90,16 +90,30 @@ func seal(dir, repository string) error {
 func furnish(root string) error {
 	at := func(path string) string { return filepath.Join(root, path) }
 	steps := []func() error{
-		func() error { return mount("proc", at("/proc"), "proc", 0, "") },
-		// What a network namespace has of its own may be set, the rest is the machine's.
-		func() error { return mount(at("/proc/sys"), at("/proc/sys"), "", unix.MS_BIND, "") },
-		func() error { return mount(at("/proc/sys/net"), at("/proc/sys/net"), "", unix.MS_BIND, "") },
-		func() error { return mount("", at("/proc/sys"), "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "") },
+		func() error { return processes(at("/proc")) },
 		func() error { return mount("sysfs", at("/sys"), "sysfs", unix.MS_RDONLY, "") },
 		func() error { return mountAt("tmpfs", at("/run"), "tmpfs", 0, "mode=755") },
 		func() error { return mountAt("tmpfs", at("/tmp"), "tmpfs", 0, "mode=1777") },
 		func() error { return mountAt("tmpfs", at("/var/tmp"), "tmpfs", 0, "mode=1777") },
 		func() error { return devices(at("/dev")) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// processes mounts what the kernel says about them, and its sysctls: those that a network
+// namespace has of its own may be set, the rest is the machine's.
+func processes(proc string) error {
+	sys, net := filepath.Join(proc, "sys"), filepath.Join(proc, "sys", "net")
+	steps := []func() error{
+		func() error { return mount("proc", proc, "proc", 0, "") },
+		func() error { return mount(sys, sys, "", unix.MS_BIND, "") },
+		func() error { return mount(net, net, "", unix.MS_BIND, "") },
+		func() error { return mount("", sys, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "") },
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
