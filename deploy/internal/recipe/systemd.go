@@ -191,8 +191,9 @@ func becomeSystemd() error {
 	return syscall.Exec(systemdProgram, []string{systemdProgram, "--system", "--unit=multi-user.target"}, env)
 }
 
-// enableNothing removes what Debian and its packages have enabled, but for the journal. It
-// is once for a sealed machine: what a test enables stays enabled.
+// enableNothing removes what Debian and its packages have enabled, but for the journal, and
+// the bus, by which systemd-run(1) speaks to systemd. It is once for a sealed machine: what a
+// test enables stays enabled.
 func enableNothing() error {
 	const done = "/etc/systemd/system/nothing-is-enabled"
 	if _, err := os.Stat(done); err == nil {
@@ -201,7 +202,7 @@ func enableNothing() error {
 	for _, dir := range []string{"/lib/systemd/system", "/etc/systemd/system"} {
 		links, _ := filepath.Glob(filepath.Join(dir, "*.wants", "*"))
 		for _, link := range links {
-			if strings.HasPrefix(filepath.Base(link), "systemd-journald") {
+			if name := filepath.Base(link); strings.HasPrefix(name, "systemd-journald") || name == "dbus.socket" {
 				continue
 			}
 			if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
