@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // machine is what a recipe could have changed outside: files, mounts, control groups,
@@ -18,7 +19,8 @@ import (
 type machine map[string]string
 
 // shared are the directories that all programs of the machine write to: what is new there
-// may be somebody else's. What was there has to stay there.
+// may be somebody else's, and what they have just made they may remove. What is old has to
+// stay there.
 var shared = []string{"/tmp", "/var/tmp"}
 
 // watched are directories of which nothing may change.
@@ -54,6 +56,43 @@ func (is machine) files(dir string, depth int) {
 	})
 }
 
+// old is how long nobody has changed what has to stay in a shared directory.
+const old = time.Hour
+
+// forgetTheNew forgets what is in the shared directories and is not old.
+func (is machine) forgetTheNew() {
+	for path := range is {
+		if file, err := os.Lstat(path); anybodys(path) && (err != nil || time.Since(file.ModTime()) < old) {
+			delete(is, path)
+		}
+	}
+}
+
+// mark puts an old file in each of the shared directories: there is one to miss. It returns
+// how they are removed.
+func mark() (remove func(), err error) {
+	var marks []string
+	remove = func() {
+		for _, path := range marks {
+			os.Remove(path)
+		}
+	}
+	// systemd-tmpfiles removes from /tmp what is 10 days old, and from /var/tmp 30.
+	ago := time.Now().AddDate(-1, 0, 0)
+	for _, dir := range shared {
+		f, err := os.CreateTemp(dir, sealedName+"mark-")
+		if err != nil {
+			return remove, err
+		}
+		f.Close()
+		marks = append(marks, f.Name())
+		if err := os.Chtimes(f.Name(), ago, ago); err != nil {
+			return remove, err
+		}
+	}
+	return remove, nil
+}
+
 func info(d fs.DirEntry) any {
 	if i, err := d.Info(); err == nil {
 		return i.Sys()
@@ -83,8 +122,13 @@ func counts(sysctl string) bool {
 }
 
 // controlGroups notes which there are. Systemd and containers make some.
+// controlGroups notes all but those of sealed machines, of which there may be others at the
+// same time: whether ours are gone is seen when they are removed.
 func (is machine) controlGroups() {
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if strings.HasPrefix(filepath.Base(path), sealedName) {
+			return fs.SkipDir
+		}
 		if err == nil && d.IsDir() {
 			is[path] = "control group"
 		}

@@ -29,6 +29,10 @@ const (
 	bench  = "/usr/local/bin/bench"
 )
 
+// sealedName begins the name of what a sealed machine has outside: a directory, and control
+// groups.
+const sealedName = "overlap-recipe-"
+
 // roleEnv tells a process of the test binary that it is not the one that go test started.
 const (
 	roleEnv  = "OVERLAP_RECIPE_ROLE"
@@ -64,7 +68,7 @@ func play(m *testing.M) (code int, err error) {
 
 // outside builds the programs, runs the sealed machine, and looks whether it held.
 func outside() (int, error) {
-	dir, err := os.MkdirTemp("", "overlap-recipe-")
+	dir, err := os.MkdirTemp("", sealedName)
 	if err != nil {
 		return 1, err
 	}
@@ -72,10 +76,16 @@ func outside() (int, error) {
 	if err := build(dir); err != nil {
 		return 1, err
 	}
+	unmark, err := mark()
+	defer unmark()
+	if err != nil {
+		return 1, err
+	}
 	before, err := look()
 	if err != nil {
 		return 1, err
 	}
+	before.forgetTheNew()
 	code, err := run(dir)
 	if err := errors.Join(err, removeControlGroups(filepath.Base(dir))); err != nil {
 		return code, err
