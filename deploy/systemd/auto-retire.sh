@@ -3,15 +3,19 @@
 # starts, and have all others retire.
 set -eu
 release=$1
-
-for link in /etc/systemd/system/multi-user.target.wants/overlap@*.service; do
-	unit=$(basename "$link")
-	if [ "$unit" != "overlap@$release.service" ] && [ -L "$link" ]; then
-		systemctl --quiet --no-reload disable "$unit"
-	fi
-done
-systemctl --quiet --no-reload enable "overlap@$release"
+server=/opt/overlap/releases/$release/server
 
 # One after the other: of two that are started at once the second finds itself retired, and
-# "retire" refuses. Within TimeoutStartSec, at which systemd would stop who serves.
-exec flock /run/overlap-retire timeout 90 "/opt/overlap/releases/$release/server" retire --all-but "$release"
+# changes nothing.
+exec 9>/run/overlap-retire
+flock 9
+"$server" probe --release "$release"
+
+systemctl --quiet --no-reload enable "overlap@$release"
+for link in /etc/systemd/system/multi-user.target.wants/overlap@*.service; do
+	unit=$(basename "$link")
+	[ "$unit" = "overlap@$release.service" ] || systemctl --quiet --no-reload disable "$unit"
+done
+
+# Within TimeoutStartSec, at which systemd would stop who serves.
+exec timeout 90 "$server" retire --all-but "$release"
