@@ -73,6 +73,11 @@ func TestAReleaseThatServesHasTheOthersRetire(t *testing.T) {
 	isInPlace(t, s, "v3", "v1")
 	load.StopLossless("v1", "v3")
 
+	recipe.Write(t, program("v4"), "#!/bin/sh\nexit 1\n", 0o755)
+	recipe.Fails(t, "systemctl", "start", "overlap@v4")
+	s.Systemctl("stop", "overlap@v4")
+	isInPlace(t, s, "v3", "v4")
+
 	// Of two that are started at once one stays.
 	recipe.Copy(t, recipe.Server, program("v2"))
 	recipe.Shell(t, "systemctl start overlap@v1 & systemctl start overlap@v2; wait")
@@ -217,6 +222,21 @@ func TestServesAPortBelow1024WithoutRoot(t *testing.T) {
 		t.Error("it runs as root")
 	}
 	load.StopLossless("v1", "v2")
+}
+
+func TestAUserOfTheNameOfTheTemplateMayHaveKeys(t *testing.T) {
+	recipe.Need(t, "openssl", "openssl")
+	t.Cleanup(func() { recipe.Run(t, "userdel", "overlap") })
+	s := install(t)
+	recipe.Shell(t, "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem")
+	recipe.Type(t, "Certificates and keys")
+	recipe.Type(t, "Upgrade")
+	if name := user(t, s, "overlap@v2"); name != "overlap" {
+		t.Errorf("it runs as %s", name)
+	}
+	if answer := recipe.Run(t, "curl", "--insecure", "-sS", "https://127.0.0.1:8080"); answer != "hello from v2\n" {
+		t.Error("it does not speak TLS")
+	}
 }
 
 func TestReloadIsRefused(t *testing.T) {
