@@ -57,11 +57,16 @@ func TestTheServersUpgradeSaysTheVerdict(t *testing.T) {
 	}
 	isInPlace(t, s, "v2", "v1")
 
+	recipe.Copy(t, recipe.Server, program("v3"))
+	recipe.Fails(t, "timeout", "--signal=INT", "6", // as Ctrl-C
+		recipe.Server, "upgrade", "--soak", "30s", "--release", "v3", "--", "systemctl", "start", "overlap@v3")
+	isInPlace(t, s, "v2", "v3")
+
 	recipe.Write(t, program("v3"), "#!/bin/sh\nexit 1\n", 0o755)
 	recipe.Fails(t, recipe.Server, "upgrade", "--release", "v3", "--", "systemctl", "start", "overlap@v3")
 	s.Systemctl("stop", "overlap@v3")
 	isInPlace(t, s, "v2", "v3")
-	load.StopLossless("v1", "v2")
+	load.StopLossless("v1", "v2", "v3")
 }
 
 // Broken on purpose, and seen red: no ExecStartPost; auto-retire.sh does not lock, does not look
