@@ -36,8 +36,7 @@ func look() (machine, error) {
 		is.files(dir, 3)
 	}
 	is.sysctls()
-	is.controlGroups()
-	return is, is.mounts()
+	return is, errors.Join(is.controlGroups(), is.mounts())
 }
 
 // files notes what is in a directory, down to a depth: which file it is, and its mode.
@@ -122,18 +121,26 @@ func counts(sysctl string) bool {
 }
 
 // controlGroups notes which there are. Systemd and containers make some.
-// controlGroups notes all but those of sealed machines, of which there may be others at the
-// same time: whether ours are gone is seen when they are removed.
-func (is machine) controlGroups() {
-	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if strings.HasPrefix(filepath.Base(path), sealedName) {
-			return fs.SkipDir
+// controlGroups notes those at the top: supervisors make theirs there, and what is below may
+// be somebody else's. Whether those of our sealed machine are gone is seen when they are
+// removed; there may be others at the same time.
+func (is machine) controlGroups() error {
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, hierarchy := range all {
+		groups, err := os.ReadDir(hierarchy)
+		if err != nil {
+			return err
 		}
-		if err == nil && d.IsDir() {
-			is[path] = "control group"
+		for _, group := range groups {
+			if group.IsDir() && !strings.HasPrefix(group.Name(), sealedName) {
+				is[filepath.Join(hierarchy, group.Name())] = "control group"
+			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (is machine) mounts() error {
