@@ -58,7 +58,7 @@ func TestTheServersUpgradeSaysTheVerdict(t *testing.T) {
 	isInPlace(t, s, "v2", "v1")
 
 	recipe.Copy(t, recipe.Server, program("v3"))
-	recipe.Fails(t, "timeout", "--signal=INT", "6", // as Ctrl-C
+	recipe.Fails(t, "timeout", "--foreground", "--signal=INT", "6", // as one Ctrl-C
 		recipe.Server, "upgrade", "--soak", "30s", "--release", "v3", "--", "systemctl", "start", "overlap@v3")
 	isInPlace(t, s, "v2", "v3")
 
