@@ -19,8 +19,9 @@ func press(t *testing.T, words ...string) []string {
 	t.Helper()
 	bash := tool(t, "bash", "bash")
 	dir := t.TempDir()
-	program := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", asServer, os.Args[0])
-	must(t, os.WriteFile(filepath.Join(dir, "server"), []byte(program), 0o700))
+	self, err := os.Executable()
+	must(t, err)
+	must(t, os.Symlink(self, filepath.Join(dir, "server")))
 	// What the package bash-completion has under this name does more, and not for us.
 	const script = `
 _init_completion() { words=("${COMP_WORDS[@]}"); cword=$COMP_CWORD; cur=${words[cword]}; prev=${words[cword-1]}; }
@@ -30,7 +31,7 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
 $(complete -p server | sed 's/.*-F \([^ ]*\).*/\1/')
 printf '%s\n' "${COMPREPLY[@]}"`
 	cmd := exec.CommandContext(t.Context(), bash, append([]string{"--norc", "-c", script, "bash", "server"}, words...)...)
-	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), asServer+"=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -73,7 +73,7 @@ type page struct{ bytes.Buffer }
 // of it first, which runs our tables together.
 func manualPage(cmd *cobra.Command, date time.Time) []byte {
 	p := &page{}
-	fmt.Fprintf(p, ".TH %s 1 %s %q %q\n", strings.ToUpper(pageName(cmd)), date.Format(time.DateOnly), "server "+buildVersion().Version, "User Commands")
+	fmt.Fprintf(p, ".TH %s 1 %s %q %q\n", strings.ToUpper(pageName(cmd)), date.Format(time.DateOnly), cmd.Root().Name()+" "+buildVersion().Version, "User Commands")
 	io.WriteString(p, ".nh\n.ad l\n") // flags are not to be torn apart, nor pulled
 	p.section("NAME")
 	p.line(pageName(cmd) + " - " + cmd.Short)

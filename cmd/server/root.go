@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 // env is all that the program takes from the process around it.
 type env struct {
+	name           string // that it was called by; "server" if empty
 	stdout, stderr io.Writer
 	getenv         func(string) string
 }
@@ -22,14 +24,14 @@ func run(env env, args []string) int {
 	root.SetArgs(args)
 	err := root.Execute()
 	if err != nil && !is[toldError](err) {
-		fmt.Fprintln(env.stderr, "server:", err)
+		fmt.Fprintln(env.stderr, root.Name()+":", err)
 	}
 	return exitCode(err)
 }
 
 func newRoot(env env) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "server",
+		Use:           cmp.Or(env.name, program),
 		Short:         "A web service that gives way to its next release without losing a request",
 		Long:          chapters(rootHelp, exitHelp()),
 		Example:       takeover,
@@ -46,6 +48,7 @@ func newRoot(env env) *cobra.Command {
 	root.AddCommand(newDoctor(env), newConfig(env), newCompletion(), newMan(env))
 	root.InitDefaultHelpCmd()
 	completeVerbs(root)
+	rename(root)
 	return root
 }
 
@@ -71,7 +74,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usageError{fmt.Errorf("%s takes no arguments, but was given %s; see server %[1]s --help", verbOf(cmd), orNone(args))}
+	return usageError{fmt.Errorf("%s takes no arguments, but was given %s; see %s --help", verbOf(cmd), orNone(args), cmd.CommandPath())}
 }
 
 // oneArg wants one argument, which is a name for it.
@@ -80,7 +83,7 @@ func oneArg(name string) cobra.PositionalArgs {
 		if len(args) == 1 {
 			return nil
 		}
-		return usageError{fmt.Errorf("%s takes one %s, but was given %s; see server %[1]s --help", verbOf(cmd), name, orNone(args))}
+		return usageError{fmt.Errorf("%s takes one %s, but was given %s; see %s --help", verbOf(cmd), name, orNone(args), cmd.CommandPath())}
 	}
 }
 
