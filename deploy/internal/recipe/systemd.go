@@ -49,6 +49,7 @@ func BootSystemd(t testing.TB) *Systemd {
 	}
 	s := &Systemd{t: t}
 	t.Cleanup(s.powerCut)
+	t.Setenv(systemdEnv, "") // boot sets it, and the end of the test undoes that, once
 	s.boot()
 	return s
 }
@@ -112,7 +113,7 @@ func (s *Systemd) boot() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("systemd: %v", err)
 	}
-	s.t.Setenv(systemdEnv, strconv.Itoa(s.cmd.Process.Pid))
+	os.Setenv(systemdEnv, strconv.Itoa(s.cmd.Process.Pid))
 	var state []byte
 	Eventually(s.t, "systemd is up", func() bool {
 		state, err = command("systemctl", "is-system-running", "--wait").Output()
