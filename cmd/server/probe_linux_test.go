@@ -8,7 +8,8 @@ import (
 )
 
 // Broken on purpose, and seen red: one that retires is ready; releases are not looked at;
-// all instances are waited for.
+// all instances are waited for; with --alive, one that retires is dead, or one that is halted
+// lives.
 
 func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
 	t.Parallel()
@@ -34,7 +35,9 @@ func TestProbeSaysByItsExitCodeWhetherAnInstanceIsReady(t *testing.T) {
 	p.signal(t, syscall.SIGTERM)
 	p.await(t, "state", "retiring")
 	contains(t, probe(exitFailed, "--pid", pid), "probe-v1 (pid "+pid+") is retiring")
+	probe(0, "--alive", "--pid", pid)
 	p.halt(t)
+	contains(t, probe(exitFailed, "--alive", "--pid", pid), "does not answer")
 	contains(t, probe(exitFailed, "--pid", pid), "does not answer")
 	p.signal(t, syscall.SIGCONT)
 	p.signal(t, usr2)
