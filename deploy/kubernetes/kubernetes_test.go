@@ -2,8 +2,8 @@
 // the pod of the manifests, and the test does what a kubelet would, in its order. The module
 // in schema decodes the manifests, and checks what nobody here can run.
 //
-// Broken on purpose, and seen red: pods are killed, the grace period is 0; a pod is removed
-// without having been available; the probe asks the port; the network is the pod's own.
+// Broken on purpose, and seen red: pods are killed, the grace period being 0 (83 of 52 548
+// requests lost); readiness asks whether an instance is alive.
 package kubernetes
 
 import (

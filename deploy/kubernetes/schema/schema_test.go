@@ -3,8 +3,9 @@
 // is known of the fields that podman does not look at.
 //
 // Broken on purpose, and seen red: a misspelt field; a port; a grace period of 30 s; maxSurge
-// is 0; another user in one of them; a probe of the port; liveness that asks for readiness;
-// podAntiAffinity.
+// is 0, maxUnavailable 1; another user in one of them, or in the image; a network of the pod's
+// own; a probe by another command; startup and liveness that ask for readiness;
+// podAntiAffinity; a root file system that can be written; other resources in one of them.
 package schema
 
 import (
