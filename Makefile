@@ -21,7 +21,7 @@ help:
 	@echo 'make unprivileged  most of it as an ordinary user (when run by root)'
 	@echo 'make next          what depends on it with $(NEXT_GO)'
 	@echo 'make examples      the examples that are modules of their own'
-	@echo 'make deploy-test   every recipe of deploy/, run for real; as root, in a sealed machine'
+	@echo 'make deploy-test   every recipe of deploy/, run for real; as root, in a sealed machine (10 minutes)'
 	@echo 'make deb VERSION=  the Debian package, deploy/deb'
 	@echo 'make reach         the long runs behind the figures of the README (an hour)'
 
@@ -83,8 +83,11 @@ examples:
 
 # One after the other: they measure, and each has a load on it. The skips are counted.
 deploy-test:
-	cd deploy && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...
-	shellcheck deploy/*/*.sh
+	@for dir in deploy deploy/kubernetes/schema; do \
+		echo "$$dir" && (cd $$dir && go mod tidy -diff && go vet ./... && go run $(STATICCHECK) ./...) || exit 1; \
+	done
+	shellcheck deploy/*/*.sh deploy/deb/DEBIAN/p*
+	cd deploy/kubernetes/schema && go test -count=1 ./...
 	@log=$$(mktemp); (cd deploy && go test -count=1 -p 1 -timeout 10m -v ./...) >$$log 2>&1; code=$$?; \
 	grep -E '^(ok|FAIL|---|    ---|panic|recipe:)| requests sent, | \| ' $$log || true; \
 	if [ $$code -ne 0 ]; then cat $$log; fi; \
