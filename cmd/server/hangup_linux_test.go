@@ -160,7 +160,11 @@ func TestASuccessorThatIsNotWantedAnswersWhatItHasBegun(t *testing.T) {
 	must(t, os.WriteFile(current, []byte(script), 0o700))
 	load := crowdAsking(one, "/slow?for=100ms", 32)
 	for range 3 {
-		must(t, f.Process.Signal(syscall.SIGHUP))
+		// The log may say that an attempt has failed a moment before that is over.
+		for started := false; !started; {
+			must(t, f.Process.Signal(syscall.SIGHUP))
+			started = f.await(t, "signal", "signal", "HUP")["act"] == "start our successor"
+		}
 		contains(t, f.await(t, "no successor", "level", "ERROR")["error"].(string), "and not on "+two)
 	}
 	load.stop(t)
