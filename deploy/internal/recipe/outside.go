@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -61,10 +62,20 @@ const old = time.Hour
 // forgetTheNew forgets what is in the shared directories and is not old.
 func (is machine) forgetTheNew() {
 	for path := range is {
-		if file, err := os.Lstat(path); anybodys(path) && (err != nil || time.Since(file.ModTime()) < old) {
+		file, err := os.Lstat(path)
+		if anybodys(path) && (err != nil || time.Since(file.ModTime()) < old || anothers(path)) {
 			delete(is, path)
 		}
 	}
+}
+
+// ours begins the names of our marks. Another sealed machine has others, and removes them.
+func ours() string { return sealedName + "mark-" + strconv.Itoa(os.Getpid()) + "-" }
+
+// anothers says whether a file is that of another sealed machine.
+func anothers(path string) bool {
+	name := filepath.Base(path)
+	return strings.HasPrefix(name, sealedName) && !strings.HasPrefix(name, ours())
 }
 
 // mark puts an old file in each of the shared directories: there is one to miss. It returns
@@ -79,7 +90,7 @@ func mark() (remove func(), err error) {
 	// systemd-tmpfiles removes from /tmp what is 10 days old, and from /var/tmp 30.
 	ago := time.Now().AddDate(-1, 0, 0)
 	for _, dir := range shared {
-		f, err := os.CreateTemp(dir, sealedName+"mark-")
+		f, err := os.CreateTemp(dir, ours())
 		if err != nil {
 			return remove, err
 		}
@@ -120,7 +131,6 @@ func counts(sysctl string) bool {
 		slices.Contains([]string{"/proc/sys/kernel/ns_last_pid", "/proc/sys/fs/binfmt_misc/status"}, sysctl)
 }
 
-// controlGroups notes which there are. Systemd and containers make some.
 // controlGroups notes those at the top: supervisors make theirs there, and what is below may
 // be somebody else's. Whether those of our sealed machine are gone is seen when they are
 // removed; there may be others at the same time.
