@@ -90,7 +90,7 @@ func TestARebootStartsTheReleaseInPlace(t *testing.T) {
 	}
 }
 
-// Broken on purpose, and seen red: one program with numprocs=2.
+// Broken on purpose, and seen red: the lines of both slots are changed, and both restarted.
 func TestTheLinesOfASlotCanBeChanged(t *testing.T) {
 	install(t)
 	recipe.Type(t, "Upgrade")
