@@ -28,6 +28,9 @@ func boot() (int, error) {
 	if err := loopbackUp(); err != nil {
 		return 1, err
 	}
+	if err := enableNothing(); err != nil {
+		return 1, err
+	}
 	return reap()
 }
 
