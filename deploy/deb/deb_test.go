@@ -102,6 +102,8 @@ func TestWhatIsRemovedHasStopped(t *testing.T) {
 }
 
 // As in a container image, which is built where no systemd runs.
+//
+// Broken on purpose, and seen red: no release is ever removed from the disk.
 func TestAnImageStartsTheReleaseThatWasInstalledLast(t *testing.T) {
 	packages(t)
 	t.Cleanup(func() { purge(t) })
@@ -118,6 +120,8 @@ func TestAnImageStartsTheReleaseThatWasInstalledLast(t *testing.T) {
 	isInPlace(t, s, "1.0.3")
 }
 
+// Broken on purpose, and seen red: policy-rc.d is not asked; a mask is not looked for; a
+// release is started where all others are stopped; those that run are removed, too.
 func TestTheAdministratorHasTheLastWord(t *testing.T) {
 	s := install(t)
 
@@ -170,7 +174,9 @@ func hold(t *testing.T) (release func()) {
 	body, w := io.Pipe()
 	held := make(chan error, 1)
 	go func() {
-		resp, err := http.Post(url+"/echo", "text/plain", body)
+		// A connection that is kept would keep it, too.
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		resp, err := client.Post(url+"/echo", "text/plain", body)
 		if err == nil {
 			_, err = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
