@@ -1,7 +1,9 @@
 #!/bin/sh
-# Runs a release in the foreground: the one that is named, or the current one.
+# Runs a release in the foreground, as the user overlap: the one that is named, or the
+# current one.
 set -eu
 
 base=$(cd "$(dirname "$0")" && pwd -P)
 release=${1:-$(basename "$(readlink "$base/current")")}
-exec "$base/releases/$release/server" serve --config "$base/overlap.yaml" --release "$release"
+exec setpriv --reuid overlap --regid overlap --init-groups \
+	"$base/releases/$release/server" serve --config "$base/overlap.yaml" --release "$release"

@@ -14,14 +14,17 @@ the running one, and makes the link "current" point to it. Roll back by naming t
 before. Of the releases it keeps the $keep that were put in place last.
 
 Flags are those of "server upgrade", such as --soak 30s and --ready-timeout 2m.
-Run it as the user whom the service runs as: no other may share the port.
+Run it as root; the releases run as the user of start.sh.
 
 Exit code: 0 nothing was lost; 1 the running release is still in place, or something was
 lost, and the last lines say which; 2 usage.
 TEXT
 }
 
-say() { echo "upgrade.sh: $*" >&2; }
+# say does not care whether anybody reads it: the terminal may have gone.
+say() { echo "upgrade.sh: $*" >&2 || :; }
+
+serves() { "$server" probe --release "$1" 2>/dev/null; }
 
 # link makes "current" point to the new release, at once: ln alone would remove it first.
 link() {
@@ -44,6 +47,7 @@ case ${1:-} in
 -h | --help) usage; exit 0 ;;
 '' | .* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
 esac
+
 base=$(cd "$(dirname "$0")" && pwd -P)
 release=$1
 shift
@@ -52,23 +56,32 @@ if [ ! -x "$base/releases/$release/server" ]; then
 	say "there is no program $base/releases/$release/server"
 	exit 1
 fi
+
+# One at a time. What is started must not inherit the lock, or it would hold it for its life.
+exec 9>"$base/lock"
+flock -n 9 || { say "another upgrade is under way"; exit 1; }
 if [ "$release" = "$before" ]; then
 	say "$release is in place already"
 	exit 1
 fi
 
-# Ctrl-C is for "server upgrade", which takes back what can be taken back; then we go on.
-trap : INT TERM
+# Ctrl-C, and the end of the terminal, are for "server upgrade", which takes back what can be
+# taken back; then we go on.
+trap : INT TERM HUP PIPE
 # The verb is that of the running release, which is known to work.
-server=$base/current/server
+server=$base/releases/$before/server
 code=0
-"$server" upgrade --log "$base/log/$release.log" "$@" -- "$base/start.sh" "$release" || code=1
+"$server" upgrade --log "$base/log/$release.log" "$@" -- "$base/start.sh" "$release" 9>&- || code=1
 
 # Something may have been lost, and the new release be in place all the same.
-if "$server" probe --release "$release" 2>/dev/null; then
-	link
-	prune || say "old releases stay"
-else
+if serves "$before"; then
 	say "$before is still in place"
+	exit 1
 fi
+if ! serves "$release"; then
+	say "neither $before nor $release serves: see $base/log, and start one by start.sh RELEASE"
+	exit 1
+fi
+link
+prune || say "old releases stay"
 exit $code

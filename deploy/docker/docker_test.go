@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ba995850/overlap/deploy/internal/recipe"
@@ -49,19 +51,19 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			isInPlace(t, "v1", "blue", "green")
 		})
 	}
-	if r := load.StopLossless("v1"); len(r.Releases) != 1 {
-		t.Errorf("others than v1 have answered: %v", r.Releases)
-	}
+	load.StopUntouched("v1")
 }
 
 // Broken on purpose, and seen red: "docker kill" for "docker stop".
 func TestUpgradesWithPlainDocker(t *testing.T) {
 	boot(t)
 	recipe.Shell(t, "docker build -t overlap:v1 . && docker tag overlap:v1 overlap:v2")
-	run, retire, _ := strings.Cut(recipe.Section(t, "Without Compose"), "docker stop")
-	recipe.Shell(t, strings.ReplaceAll(run, "v2", "v1"))
+	commands := recipe.Section(t, "Without Compose")
+	first, _, _ := strings.Cut(commands, " &&")
+	recipe.Shell(t, strings.ReplaceAll(first, "v2", "v1"))
+	recipe.Eventually(t, "v1 serves", func() bool { return recipe.Serving("v1") })
 	load := recipe.StartLoad(t, url)
-	if out := recipe.Shell(t, run+"docker stop"+retire); !strings.Contains(out, `"lossless":true`) {
+	if out := recipe.Shell(t, commands); !strings.Contains(out, `"lossless":true`) {
 		t.Error("the log of v1 has no verdict")
 	}
 	becomes(t, "overlap-v1", status, "exited")
@@ -192,18 +194,39 @@ func TestHealthIsThatOfTheContainersOwnInstance(t *testing.T) {
 
 func TestWhatTheOverlapTakes(t *testing.T) {
 	install(t)
-	load, costs := recipe.StartLoad(t, url), recipe.NewCosts(t)
-	costs.Measure("before", "v1")
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		recipe.Shell(t, strings.Replace(recipe.Section(t, "Upgrade"), "upgrade.sh v2", "upgrade.sh v2 --soak 5s", 1))
-	}()
+	recipe.Shell(t, "docker build -t overlap:v2 .")
+	recipe.MeasureUpgrade(t, url, "v1", "v2", func() { recipe.Run(t, upgrade, "v2", "--soak", "5s") })
+}
+
+// Broken on purpose, and seen red: no trap of HUP; no lock.
+func TestNeitherTheEndOfTheTerminalNorAnotherUpgradeIsInTheWay(t *testing.T) {
+	install(t)
+	recipe.Shell(t, "docker build -t overlap:v2 .")
+	job := recipe.Start(t, upgrade, "v2", "--soak", "30s")
 	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
-	costs.Measure("both serve", "v1", "v2")
-	<-done
-	costs.Measure("after", "v2")
-	load.StopLossless("v1", "v2")
+	if out := recipe.Fails(t, upgrade, "v2"); !strings.Contains(out, "another upgrade is under way") {
+		t.Error("it does not say that another one is under way")
+	}
+	job.Signal(syscall.SIGHUP)
+	if out := job.Fails(); !strings.Contains(out, "v1 is still in place") {
+		t.Error("it does not say that v1 is still in place")
+	}
+	isInPlace(t, "v1", "blue", "green")
+}
+
+// Broken on purpose, and seen red: upgrade.sh takes a new release that does not serve for one
+// that has never taken over, and stops it.
+func TestAReleaseThatCrashesWhenItHasTakenOverIsInPlace(t *testing.T) {
+	install(t)
+	recipe.Shell(t, "docker build -t overlap:v2 .")
+	v1, err := strconv.Atoi(is(t, "overlap-blue", itself))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe.KillAfter(t, v1, "/server serve")
+	recipe.Shell(t, upgrade+" v2 || true") // v2 may be back already
+	recipe.Eventually(t, "v2 serves again", func() bool { return recipe.Serving("v2") })
+	isInPlace(t, "v2", "green", "blue")
 }
 
 // isInPlace says that a release serves in its colour, that a reboot would start it and no

@@ -11,13 +11,15 @@ Starts the image overlap:RELEASE in the free one of the colours blue and green, 
 it serves, and retires the running release. Roll back by naming the release before. Flags
 are those of "server upgrade", such as --soak 30s and --ready-timeout 2m.
 Run it as root: an instance speaks only to its own user, which is in the image, and to root.
+The verb is that of the server beside this script, not of an image: root runs it.
 
 Exit code: 0 nothing was lost; 1 the running release is still in place, or something was
 lost, and the last lines say which; 2 usage.
 TEXT
 }
 
-say() { echo "upgrade.sh: $*" >&2; }
+# say does not care whether anybody reads it: the terminal may have gone.
+say() { echo "upgrade.sh: $*" >&2 || :; }
 
 # compose is the plugin, or what Debian has.
 if docker compose version >/dev/null 2>&1; then
@@ -28,7 +30,7 @@ fi
 
 look() { docker inspect --format "$1" "overlap-$2" 2>/dev/null; }
 runs() { [ "$(look '{{.State.Running}}' "$1")" = true ]; }
-serves() { docker exec "overlap-$1" /server probe >/dev/null 2>&1; }
+serves() { "$server" probe --release "$1" 2>/dev/null; }
 restarts() { docker update --restart "$2" "overlap-$1" >/dev/null; }
 
 # start is what "server upgrade" runs: Docker starts the colour, in a new container, and we
@@ -37,7 +39,7 @@ start() {
 	compose up --no-start --force-recreate "$1"
 	restarts "$1" on-failure # what is told to leave for being wrong has to stay away
 	docker start "overlap-$1" >/dev/null
-	until "$server" probe --release "$release" 2>/dev/null; do
+	until serves "$release"; do
 		if [ "$(look '{{.State.Running}} {{.RestartCount}}' "$1")" != 'true 0' ]; then
 			docker logs --tail 20 "overlap-$1"
 			exit 1
@@ -52,20 +54,25 @@ name() {
 	sed -i "s/^$variable=.*/$variable=$2/" .env
 }
 
+cd "$(dirname "$0")"
+server=$PWD/server
 case ${1:-} in
 --start)
-	shift
-	release=$2 server=$3
-	start "$1"
+	release=$3
+	start "$2"
 	exit 0
 	;;
 -h | --help) usage; exit 0 ;;
 '' | .* | -* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
 esac
 
-cd "$(dirname "$0")"
 release=$1
 shift
+
+# One at a time: two would choose the same colour, and the loser would stop what the winner
+# runs.
+exec 9>lock
+flock -n 9 || { say "another upgrade is under way"; exit 1; }
 if runs blue && runs green; then
 	say "both colours run: see docker ps, and docker stop the one that is not wanted"
 	exit 1
@@ -76,30 +83,32 @@ else
 	exit 1
 fi
 before=$(look '{{index .Config.Image}}' "$old")
-if [ "$before" = "overlap:$release" ]; then
+before=${before#overlap:}
+if [ "$before" = "$release" ]; then
 	say "$release is in place already"
 	exit 1
 fi
 docker image inspect "overlap:$release" >/dev/null || exit 1
 
-# Ctrl-C is for "server upgrade", which takes back what can be taken back; then we go on.
-trap : INT TERM
+# Ctrl-C, and the end of the terminal, are for "server upgrade", which takes back what can be
+# taken back; then we go on.
+trap : INT TERM HUP PIPE
 name "$free" "$release"
-# The verb is that of the running release, which is known to work.
-server=/proc/$(look '{{.State.Pid}}' "$old")/exe
 # It is the instance that is told to leave, and not Docker, which would start it again.
 restarts "$old" on-failure
 code=0
-"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" "$server" || code=1
+"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" || code=1
 
-# Something may have been lost, and the new release be in place all the same.
-if serves "$free" && ! serves "$old"; then
-	docker stop "overlap-$old" >/dev/null # if it is still there
-	restarts "$free" unless-stopped
-else
+# Something may have been lost, and the new release be in place all the same; it may even have
+# crashed since then, and be started again. It is wrong only where the old one has not left.
+if serves "$before" || { ! serves "$release" && runs "$old"; }; then
 	docker stop "overlap-$free" >/dev/null 2>&1 || : # if it was started at all
 	restarts "$old" unless-stopped
 	say "the output of $release: docker logs overlap-$free"
-	say "${before#overlap:} is still in place"
+	say "$before is still in place"
+	exit 1
 fi
+docker stop "overlap-$old" >/dev/null || : # if it is still there
+restarts "$free" unless-stopped
+serves "$release" || { say "$before has left, and $release does not serve: docker logs overlap-$free"; code=1; }
 exit $code

@@ -16,7 +16,8 @@ lost, and the last lines say which; 2 usage.
 TEXT
 }
 
-say() { echo "upgrade.sh: $*" >&2; }
+# say does not care whether anybody reads it: the terminal may have gone.
+say() { echo "upgrade.sh: $*" >&2 || :; }
 
 case ${1:-} in
 -h | --help) usage; exit 0 ;;
@@ -31,6 +32,10 @@ for file in "$new/server" "$new/overlap.yaml"; do
 	[ -e "$file" ] || { say "there is no $file"; exit 1; }
 done
 
+# One at a time: two would choose the same slot, and the loser would stop what the winner runs.
+exec 9>"$base/lock"
+flock -n 9 || { say "another upgrade is under way"; exit 1; }
+
 # The slot that is free is the one whose process does not run.
 runs() { supervisorctl pid "overlap-$1" | grep -qvx 0; }
 if runs 0 && runs 1; then
@@ -42,22 +47,36 @@ else
 	say "no slot runs: link a release to $base/slots/0, and: supervisorctl start overlap-0"
 	exit 1
 fi
-
-# Ctrl-C is for "server upgrade", which takes back what can be taken back; then we go on.
-trap : INT TERM
-ln -sfn "../releases/$release" "$base/slots/$free"
-# The verb is that of the running release, which is known to work.
-code=0
-"$base/slots/$old/server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" || code=1
-
-# Something may have been lost, and the new release be in place all the same.
-if "$base/slots/$old/server" probe --release "$release" 2>/dev/null; then
-	supervisorctl stop "overlap-$old" >/dev/null 2>&1 || : # it has left
-	rm "$base/slots/$old"
-else
-	supervisorctl stop "overlap-$free" >/dev/null 2>&1 || : # if it runs at all
-	rm "$base/slots/$free"
-	say "the output of $release: supervisorctl tail overlap-$free"
-	say "$(basename "$(readlink "$base/slots/$old")") is still in place"
+before=$(basename "$(readlink "$base/slots/$old")")
+if [ "$release" = "$before" ]; then
+	say "$release is in place already"
+	exit 1
 fi
+
+# The verb is that of the running release, which is known to work.
+server=$base/releases/$before/server
+serves() { "$server" probe --release "$1" 2>/dev/null; }
+# leave stops the slot, if it runs at all, and frees it.
+leave() {
+	supervisorctl stop "overlap-$1" >/dev/null 2>&1 || :
+	rm "$base/slots/$1"
+}
+
+# Ctrl-C, and the end of the terminal, are for "server upgrade", which takes back what can be
+# taken back; then we go on.
+trap : INT TERM HUP PIPE
+ln -sfn "../releases/$release" "$base/slots/$free"
+code=0
+"$server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" || code=1
+
+# Something may have been lost, and the new release be in place all the same; it may even have
+# crashed since then, and be started again. It is wrong only where the old one has not left.
+if serves "$before" || { ! serves "$release" && runs "$old"; }; then
+	leave "$free"
+	say "the output of $release: supervisorctl tail overlap-$free"
+	say "$before is still in place"
+	exit 1
+fi
+leave "$old"
+serves "$release" || { say "$before has left, and $release does not serve: supervisorctl tail overlap-$free"; code=1; }
 exit $code

@@ -34,6 +34,21 @@ func NewCosts(t testing.TB) *Costs {
 	return c
 }
 
+// MeasureUpgrade measures around an upgrade by server's verb, which has to soak for five
+// seconds, so that both releases serve for as long as it takes to look.
+func MeasureUpgrade(t testing.TB, url, from, to string, upgrade func()) {
+	t.Helper()
+	load, costs := StartPacedLoad(t, url), NewCosts(t)
+	costs.Measure("before", from)
+	done := make(chan struct{})
+	go func() { defer close(done); upgrade() }()
+	Eventually(t, to+" serves", func() bool { return Serving(to) })
+	costs.Measure("both serve", from, to)
+	<-done
+	costs.Measure("after", to)
+	load.StopLossless(from, to)
+}
+
 // Measure looks for three seconds at what the instances take, and adds a row for each.
 // Memory is what a second process costs: anonymous pages, since those of the program's file
 // are there once for all who run the same.

@@ -31,9 +31,21 @@ type Report struct {
 	Examples []string `json:"examples"`
 }
 
-// StartLoad drives a service, with the bench's usual load: new connections, kept ones, ones
-// with pauses, and POSTs. Further arguments are the bench's.
-func StartLoad(t testing.TB, url string, args ...string) *Load {
+// StartLoad drives a service with the bench's usual kinds of load, new connections, kept
+// ones, ones with pauses, and POSTs, as fast as answers come: at a pace it would be by chance
+// that a request is under way when a release leaves, and a loss could be missed.
+func StartLoad(t testing.TB, url string) *Load {
+	t.Helper()
+	return startLoad(t, url, "--closed", "--clients", "8")
+}
+
+// StartPacedLoad drives it at the bench's usual pace, by which costs can be compared.
+func StartPacedLoad(t testing.TB, url string) *Load {
+	t.Helper()
+	return startLoad(t, url)
+}
+
+func startLoad(t testing.TB, url string, args ...string) *Load {
 	t.Helper()
 	l := &Load{t: t}
 	// In a process group of its own it is not reached by whom a test interrupts.
@@ -79,6 +91,15 @@ func (l *Load) StopLossless(releases ...string) Report {
 		}
 	}
 	return r
+}
+
+// StopUntouched ends the load, and fails the test unless every request was answered, by this
+// release and no other.
+func (l *Load) StopUntouched(release string) {
+	l.t.Helper()
+	if r := l.StopLossless(release); len(r.Releases) != 1 {
+		l.t.Errorf("others than %s have answered: %v", release, r.Releases)
+	}
 }
 
 // By returns how many requests a release answered.

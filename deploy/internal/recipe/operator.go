@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,6 +70,13 @@ func Serving(release string) bool {
 	return exec.Command(Server, "probe", "--release", release).Run() == nil
 }
 
+// BrokenReleases are programs that take over from nobody.
+var BrokenReleases = map[string]string{
+	"ends":          "#!/bin/sh\necho no such database; exit 1\n",
+	"hangs":         "#!/bin/sh\nexec sleep 600\n",
+	"misconfigured": "#!/bin/sh\nOVERLAP_DRAIN_TIMEOUT=soon exec " + Server + ` "$@"` + "\n",
+}
+
 // Copy puts a file of a recipe where its README says.
 func Copy(t testing.TB, from, to string) {
 	t.Helper()
@@ -125,4 +133,20 @@ func Kill(t testing.TB, part string) {
 		}
 		return len(left) == 0
 	})
+}
+
+// KillAfter ends the processes in whose command line this is, once, as soon as another
+// process has ended.
+func KillAfter(t testing.TB, pid int, part string) {
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		for syscall.Kill(pid, 0) == nil && t.Context().Err() == nil {
+			runtime.Gosched()
+		}
+		for _, pid := range Processes(t, part) {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}()
 }

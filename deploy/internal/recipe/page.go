@@ -20,6 +20,13 @@ func Type(t testing.TB, section string) string {
 	return Shell(t, Section(t, section))
 }
 
+// Paste types them as who pastes them into a shell: that goes on after a failure.
+func Paste(t testing.TB, section string) string {
+	t.Helper()
+	workplace(t)
+	return finish(t, commandIn(Workplace, "bash", "-x", "-c", Section(t, section)+"\ntrue"), section)
+}
+
 // Section returns the commands of a section of the recipe's README.
 func Section(t testing.TB, heading string) string {
 	t.Helper()
