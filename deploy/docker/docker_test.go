@@ -23,6 +23,9 @@ func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 	load := recipe.StartLoad(t, url)
 	typed(t, "Upgrade")
 	isInPlace(t, "v2", "green", "blue")
+	if count := is(t, "overlap-blue", starts); count != "0" {
+		t.Errorf("Docker has started v1 again, %s times", count)
+	}
 	typed(t, "Roll back")
 	isInPlace(t, "v1", "blue", "green")
 	load.StopLossless("v1", "v2")
