@@ -1,21 +1,21 @@
 #!/bin/sh
 # To /opt/overlap, for auto-retire.conf: release $1 serves. Make it the one that the next boot
-# starts, and have all others retire.
+# starts, and stop all others.
 set -eu
-release=$1
-server=/opt/overlap/releases/$release/server
+new=overlap@$1.service
 
-# One after the other: of two that are started at once the second finds itself retired, and
-# changes nothing.
+# One after the other: of two that are started at once the first stops the second.
 exec 9>/run/overlap-retire
-flock 9
-"$server" probe --release "$release"
+flock -w 60 9
+"/opt/overlap/releases/$1/server" probe --release "$1"
 
-systemctl --quiet --no-reload enable "overlap@$release"
+systemctl --quiet --no-reload enable "$new"
 for link in /etc/systemd/system/multi-user.target.wants/overlap@*.service; do
 	unit=$(basename "$link")
-	[ "$unit" = "overlap@$release.service" ] || systemctl --quiet --no-reload disable "$unit"
+	[ "$unit" = "$new" ] || systemctl --quiet --no-reload disable "$unit"
 done
 
-# Within TimeoutStartSec, at which systemd would stop who serves.
-exec timeout 90 "$server" retire --all-but "$release"
+# Not by "server retire": systemd would start again who crashes while it leaves, and that one
+# would stop us. A stop goes on when we no longer wait for it.
+systemctl list-units --plain --no-legend --state=active,activating,reloading 'overlap@*.service' | cut -d ' ' -f 1 |
+	grep -v -x -F "$new" | timeout 90 xargs --no-run-if-empty systemctl stop

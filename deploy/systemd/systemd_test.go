@@ -25,8 +25,8 @@ func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 // Broken on purpose, and seen red: Type=simple.
 func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	for what, broken := range map[string]struct{ program, env string }{
-		"ends":       {"#!/bin/sh\necho no such database; exit 1\n", ""},
-		"hangs":      {"#!/bin/sh\nexec sleep 600\n", ""},
+		"ends":       {recipe.BrokenReleases["ends"], ""},
+		"hangs":      {recipe.BrokenReleases["hangs"], ""},
 		"misspelled": {"", "OVERLAP_DRAIN_TIMEOUT=soon\n"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -41,9 +41,30 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			recipe.Fails(t, "systemctl", "enable", "--now", "overlap@v2")
 			recipe.Type(t, "When a release does not start")
 			isInPlace(t, s, "v1", "v2")
-			if r := load.StopLossless("v1"); len(r.Releases) != 1 {
-				t.Errorf("others than v1 have answered: %v", r.Releases)
-			}
+			load.StopUntouched("v1")
+		})
+	}
+}
+
+// Who pastes the commands of a page into a shell has it go on after a failure.
+//
+// Broken on purpose, and seen red: no "&&" in the README.
+func TestWhoPastesAnUpgradeToABrokenReleaseKeepsTheOldOne(t *testing.T) {
+	for _, section := range []string{"Upgrade", "Upgrade by the server"} {
+		t.Run(section, func(t *testing.T) {
+			s := install(t)
+			t.Cleanup(func() { recipe.Copy(t, recipe.Server, recipe.Workplace+"/server") })
+			recipe.Write(t, recipe.Workplace+"/server", recipe.BrokenReleases["ends"], 0o755)
+			load := recipe.StartLoad(t, url)
+			recipe.Paste(t, section)
+			recipe.Eventually(t, "systemd has given up", func() bool { return s.Show("overlap@v2", "ActiveState") == "failed" })
+			recipe.Type(t, "When a release does not start")
+			isInPlace(t, s, "v1", "v2")
+			load.StopUntouched("v1")
+
+			recipe.Copy(t, recipe.Server, recipe.Workplace+"/server")
+			recipe.Type(t, section)
+			isInPlace(t, s, "v2", "v1")
 		})
 	}
 }
@@ -69,8 +90,8 @@ func TestTheServersUpgradeSaysTheVerdict(t *testing.T) {
 	load.StopLossless("v1", "v2", "v3")
 }
 
-// Broken on purpose, and seen red: no ExecStartPost; auto-retire.sh does not lock, does not look
-// whether its release still serves, or disables nobody.
+// Broken on purpose, and seen red: no ExecStartPost; auto-retire.sh does not lock, disables
+// nobody, or has the others retire by themselves ("server retire").
 func TestAReleaseThatServesHasTheOthersRetire(t *testing.T) {
 	s := install(t)
 	load := recipe.StartLoad(t, url)
@@ -80,16 +101,34 @@ func TestAReleaseThatServesHasTheOthersRetire(t *testing.T) {
 
 	recipe.Write(t, program("v4"), "#!/bin/sh\nexit 1\n", 0o755)
 	recipe.Fails(t, "systemctl", "start", "overlap@v4")
-	s.Systemctl("stop", "overlap@v4")
+	recipe.Eventually(t, "systemd has given up", func() bool { return s.Show("overlap@v4", "ActiveState") == "failed" })
 	isInPlace(t, s, "v3", "v4")
+
+	// It has used up its tries.
+	recipe.Copy(t, recipe.Server, program("v4"))
+	recipe.Fails(t, "systemctl", "start", "overlap@v4")
+	if journal := recipe.Run(t, "journalctl", "-u", "overlap@v4"); !strings.Contains(journal, "Start request repeated too quickly") {
+		t.Error("the journal does not say why")
+	}
+	s.Systemctl("reset-failed", "overlap@v4")
+
+	// One that dies while it leaves stays away.
+	answer := get(t, "/slow?for=1m")
+	recipe.Eventually(t, "the request is at v3", isBusy)
+	job := recipe.Start(t, "systemctl", "start", "overlap@v4")
+	recipe.Eventually(t, "v3 leaves", func() bool { return s.Show("overlap@v3", "ActiveState") == "deactivating" })
+	s.Systemctl("kill", "--signal=KILL", "overlap@v3")
+	job.Succeeds()
+	<-answer
+	isInPlace(t, s, "v4", "v3")
 
 	// Of two that are started at once one stays.
 	recipe.Copy(t, recipe.Server, program("v2"))
-	recipe.Shell(t, "systemctl start overlap@v1 & systemctl start overlap@v2; wait")
+	recipe.Shell(t, "systemctl start overlap@v1 & systemctl start overlap@v2 || true; wait")
 	if stays := enabled(t); len(stays) != 1 || !recipe.Serving(stays[0]) {
 		t.Errorf("these are enabled: %v", stays)
 	}
-	if recipe.Serving("v3") || recipe.Serving("v1") == recipe.Serving("v2") {
+	if recipe.Serving("v4") || recipe.Serving("v1") == recipe.Serving("v2") {
 		t.Error("it is not one of them that serves")
 	}
 }
@@ -301,7 +340,7 @@ func TestSystemdAnalyzeFindsNothing(t *testing.T) {
 
 func TestWhatTheOverlapTakes(t *testing.T) {
 	s := install(t)
-	load, costs := recipe.StartLoad(t, url), recipe.NewCosts(t)
+	load, costs := recipe.StartPacedLoad(t, url), recipe.NewCosts(t)
 	costs.Measure("before", "v1")
 	start(t, "v2")
 	costs.Measure("both serve", "v1", "v2")

@@ -47,3 +47,13 @@ func (j *Job) Fails() string {
 	}
 	return j.said.String()
 }
+
+// Succeeds waits for its end, which must not be a failure.
+func (j *Job) Succeeds() {
+	j.t.Helper()
+	err := j.cmd.Wait()
+	j.t.Logf("%s (%v)\n%s", j.cmd, err, j.said.String())
+	if err != nil {
+		j.t.Errorf("%s: %v", j.cmd, err)
+	}
+}
