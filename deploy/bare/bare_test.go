@@ -48,7 +48,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			isInPlace(t, "v1")
 		})
 	}
-	load.StopUntouched("v1")
+	load.StopLossless("v1")
 }
 
 // Broken on purpose, and seen red: no trap, or none of HUP.

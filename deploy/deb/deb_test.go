@@ -55,7 +55,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			t.Errorf("these processes are left of it: %v", left)
 		}
 	}
-	load.StopUntouched("1.0.0")
+	load.StopLossless("1.0.0")
 	s.Reboot()
 	recipe.Eventually(t, "1.0.0 serves after a reboot", func() bool { return recipe.Serving("1.0.0") })
 	load = recipe.StartLoad(t, url)

@@ -54,7 +54,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			isInPlace(t, "v1", "blue", "green")
 		})
 	}
-	load.StopUntouched("v1")
+	load.StopLossless("v1")
 }
 
 // Broken on purpose, and seen red: "docker kill" for "docker stop".

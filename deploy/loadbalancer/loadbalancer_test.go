@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ var hosts = []string{"127.0.0.1", "127.0.0.2"}
 // plain).
 func TestNginxSeesNothingOfARollingUpgrade(t *testing.T) {
 	recipe.Need(t, "nginx", "nginx-light")
-	start(t)
+	boot(t, "nginx")
 	behindNginx(t)
 	rollThrough(t)
 	complaints, err := os.ReadFile("/var/log/nginx/error.log")
@@ -39,10 +40,13 @@ func TestNginxSeesNothingOfARollingUpgrade(t *testing.T) {
 
 func TestHAProxySeesNothingOfARollingUpgrade(t *testing.T) {
 	recipe.Need(t, "haproxy", "haproxy")
-	start(t)
+	s := boot(t, "haproxy")
 	recipe.Type(t, "HAProxy")
-	t.Cleanup(func() { recipe.Kill(t, "haproxy -D") })
+	recipe.Type(t, "HAProxy") // as who is not sure whether he has
 	rollThrough(t)
+	if s.Show("haproxy", "SubState") != "running" || len(recipe.Processes(t, "haproxy -D")) > 0 {
+		t.Error("it is not systemd's HAProxy that runs, or not alone")
+	}
 	for _, host := range statistics(t) {
 		for _, count := range []string{"econ", "eresp", "wretr", "wredis", "chkfail", "chkdown"} {
 			if host[count] != "0" {
@@ -54,9 +58,9 @@ func TestHAProxySeesNothingOfARollingUpgrade(t *testing.T) {
 
 func TestWhatTheOverlapTakes(t *testing.T) {
 	recipe.Need(t, "nginx", "nginx-light")
-	start(t)
+	boot(t, "nginx")
 	behindNginx(t)
-	load, costs := recipe.StartLoad(t, url), recipe.NewCosts(t)
+	load, costs := recipe.StartPacedLoad(t, url), recipe.NewCosts(t)
 	costs.Measure("before", "v1-127.0.0.1", "v1-127.0.0.2")
 	done := make(chan struct{})
 	go func() {
@@ -66,14 +70,18 @@ func TestWhatTheOverlapTakes(t *testing.T) {
 	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2-127.0.0.1") })
 	costs.Measure("both serve", "v1-127.0.0.1", "v2-127.0.0.1", "v1-127.0.0.2")
 	<-done
-	load.StopLossless("v1-127.0.0.1", "v2-127.0.0.1")
+	load.StopLossless("v1-127.0.0.1", "v1-127.0.0.2", "v2-127.0.0.1")
 }
 
-// behindNginx starts nginx as the README says.
+// behindNginx does what the README says. The workers from before, which know nothing of the
+// service, accept connections for a moment longer.
 func behindNginx(t *testing.T) {
 	t.Helper()
+	before := recipe.Processes(t, "nginx: worker")
 	recipe.Type(t, "nginx")
-	t.Cleanup(func() { recipe.Run(t, "nginx", "-s", "quit"); recipe.Kill(t, "nginx:") })
+	recipe.Eventually(t, "the workers from before have gone", func() bool {
+		return !slices.ContainsFunc(recipe.Processes(t, "nginx: worker"), func(pid int) bool { return slices.Contains(before, pid) })
+	})
 }
 
 // rollThrough upgrades one host after the other under load, tries a broken release, goes back,
@@ -81,7 +89,8 @@ func behindNginx(t *testing.T) {
 func rollThrough(t *testing.T) {
 	t.Helper()
 	recipe.Eventually(t, "the service answers through the proxy", func() bool {
-		return exec.Command("curl", "-fs", url).Run() == nil
+		answer, _ := exec.Command("curl", "-fs", url).Output()
+		return strings.HasPrefix(string(answer), "hello from v1") // and not nginx, of itself
 	})
 	load := recipe.StartLoad(t, url)
 	for range 5 {
@@ -99,9 +108,13 @@ func rollThrough(t *testing.T) {
 	load.StopLossless("v1-127.0.0.1", "v1-127.0.0.2", "v2-127.0.0.1", "v2-127.0.0.2")
 }
 
-// start starts the first release on each host.
-func start(t *testing.T) {
-	t.Cleanup(func() { recipe.Kill(t, recipe.Server+" serve") })
+// boot boots a machine on which the balancer runs, as its package has made it, and the first
+// release on each host.
+func boot(t *testing.T, balancer string) *recipe.Systemd {
+	t.Helper()
+	s := recipe.BootSystemd(t)
+	recipe.Run(t, "systemd-tmpfiles", "--create", "--prefix=/run/haproxy") // as at any boot
+	s.Systemctl("start", balancer)
 	for _, host := range hosts {
 		recipe.Run(t, "sh", "-c", fmt.Sprintf("setsid -f %s serve --addr %s:8080 --release v1-%s --access-log=false >/tmp/v1-%s.log 2>&1",
 			recipe.Server, host, host, host))
@@ -109,6 +122,7 @@ func start(t *testing.T) {
 	for _, host := range hosts {
 		recipe.Eventually(t, "v1 serves on "+host, func() bool { return recipe.Serving("v1-" + host) })
 	}
+	return s
 }
 
 func upgrade(t *testing.T, host, from, to string, flags ...string) {

@@ -48,7 +48,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			isInPlace(t, "v1", "0", "1")
 		})
 	}
-	load.StopUntouched("v1")
+	load.StopLossless("v1")
 }
 
 // Broken on purpose, and seen red: no trap of HUP; no lock.

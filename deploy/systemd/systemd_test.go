@@ -41,7 +41,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 			recipe.Fails(t, "systemctl", "enable", "--now", "overlap@v2")
 			recipe.Type(t, "When a release does not start")
 			isInPlace(t, s, "v1", "v2")
-			load.StopUntouched("v1")
+			load.StopLossless("v1")
 		})
 	}
 }
@@ -60,7 +60,7 @@ func TestWhoPastesAnUpgradeToABrokenReleaseKeepsTheOldOne(t *testing.T) {
 			recipe.Eventually(t, "systemd has given up", func() bool { return s.Show("overlap@v2", "ActiveState") == "failed" })
 			recipe.Type(t, "When a release does not start")
 			isInPlace(t, s, "v1", "v2")
-			load.StopUntouched("v1")
+			load.StopLossless("v1")
 
 			recipe.Copy(t, recipe.Server, recipe.Workplace+"/server")
 			recipe.Type(t, section)

@@ -76,8 +76,8 @@ func (l *Load) Stop() Report {
 	return r
 }
 
-// StopLossless ends the load, and fails the test unless every request was answered, and
-// each of these releases has answered some.
+// StopLossless ends the load, and fails the test unless every request was answered, by these
+// releases and nobody else, and each of them has answered some.
 func (l *Load) StopLossless(releases ...string) Report {
 	l.t.Helper()
 	r := l.Stop()
@@ -90,16 +90,10 @@ func (l *Load) StopLossless(releases ...string) Report {
 			l.t.Errorf("%s answered nothing: %v", release, r.Releases)
 		}
 	}
-	return r
-}
-
-// StopUntouched ends the load, and fails the test unless every request was answered, by this
-// release and no other.
-func (l *Load) StopUntouched(release string) {
-	l.t.Helper()
-	if r := l.StopLossless(release); len(r.Releases) != 1 {
-		l.t.Errorf("others than %s have answered: %v", release, r.Releases)
+	if len(r.Releases) != len(releases) {
+		l.t.Errorf("others than %v have answered: %v", releases, r.Releases)
 	}
+	return r
 }
 
 // By returns how many requests a release answered.
