@@ -19,14 +19,15 @@ It looks, and changes nothing. On the addresses of the service it goes as far as
 bind(2), and never listens: no connection comes to it, and no instance notices.
 
 Run it as the service is run: as the same user, with the same settings of its
-supervisor. ExecStartPre= of a systemd unit and a step of CI are good places.`
+supervisor. Before an upgrade and in CI are good times. ExecStartPre= of a systemd unit is
+no good place: what is a fault at an upgrade is no reason not to start after a crash.`
 
 const doctorExample = `  server doctor --addr :8080
   server doctor --config /etc/app.yaml --strict
   server doctor --json | jq -r '.[] | select(.result == "fault") | .remedy'
 
-  # In a unit of systemd, so that all that it sets counts
-  ExecStartPre=/usr/local/bin/server doctor --config /etc/app.yaml`
+  # As a unit of systemd sees it, here one with DynamicUser=yes
+  systemd-run --pipe --wait -p DynamicUser=yes -p User=app server doctor --config /etc/app.yaml`
 
 const doctorExit = `Exit codes:
   0     an upgrade will work; there may be warnings

@@ -83,7 +83,7 @@ func TestHelpTeaches(t *testing.T) {
 		{[]string{"probe", "--help"}, []string{"--release", "--pid", "readinessProbe", "exit code"}},
 		{[]string{"config", "--help"}, []string{"--json", "--yaml", "fitted", "exit code 78", "OVERLAP_DRAIN_TIMEOUT"}},
 		{[]string{"doctor", "--help"}, []string{
-			"--json", "--strict", "ExecStartPre=", "never listens", "steering", "tcp_migrate_req", "strangers", "localport", "78", "--addr",
+			"--json", "--strict", "ExecStartPre=", "systemd-run", "never listens", "steering", "tcp_migrate_req", "strangers", "localport", "78", "--addr",
 		}},
 		{[]string{"completion", "--help"}, []string{"bash-completion", "zsh", "fish", "powershell"}},
 		{[]string{"man", "--help"}, []string{"server man DIR", "man -l"}},
