@@ -266,12 +266,13 @@ func (c *Conn) Close() error {
 	if c.conns.retired.Load() == 0 || c.conns.cut.Load() {
 		return c.end()
 	}
+	shutdown := c.conns.lingered.Load() // asked before we move, which may be what Linger waits for
 	from, moved := c.move(flushing)
 	if !moved {
 		return nil
 	}
 	asked := from == whole || from == reading && (c.kept.Load() || !c.secure) // and not only shaken hands
-	if asked && c.conns.lingered.Load() {
+	if asked && shutdown {
 		c.noteLate() // thrown away by Shutdown: no handler had it (golang/go#75591)
 	}
 	if from == reading || from == whole || from == active {

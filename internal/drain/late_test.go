@@ -5,6 +5,8 @@
 //   - halfClose does not wake the reader:
 //     TestAConnectionThatIsClosedWithoutACrossingIsNotLate
 //   - heard does not count: TestBytesThatTheServerReadsTooLateAreCounted
+//   - Close asks whether Linger has returned when the connection has moved on:
+//     TestWhatTheServerEndsBeforeShutdownIsNotLate
 //   - noteLate counts on closed connections: TestWhatWasCutIsNotLateToo
 //   - midway is not set: TestTheRestOfARequestIsNotLate
 //   - halfClose does not count a part of a header; it does on new connections, too:
@@ -72,6 +74,30 @@ func TestBytesThatTheServerReadsTooLateAreCounted(t *testing.T) {
 	c.Close()
 	eventually(t, "it has gone", func() bool { return cs.Count() == Count{} })
 	equal(t, "late", cs.Late(), 1)
+}
+
+// A server that ends a connection itself while we linger, as ReadHeaderTimeout does, loses
+// nothing by the retirement, also where this connection is the last that Linger waits for.
+func TestWhatTheServerEndsBeforeShutdownIsNotLate(t *testing.T) {
+	for range 1000 {
+		cs := New()
+		cs.Retire()
+		tcp, peer := tcpPair(t)
+		c := cs.add(tcp, false)
+		c.kept.Store(true)
+		c.heard([]byte(get[:10]))
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			for cs.live.Load() > 0 { // Linger sleeps meanwhile: it would hardly ever be fast enough
+			}
+			cs.lingered.Store(true)
+		}()
+		must(t, c.Close())
+		<-returned
+		must(t, peer.Close())
+		equal(t, "late", cs.Late(), 0)
+	}
 }
 
 // What was cut is in the sum of Cut, and not a second time in that of Late.
