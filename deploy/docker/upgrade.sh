@@ -70,7 +70,7 @@ release=$1
 shift
 
 # One at a time: two would choose the same colour, and the loser would stop what the winner
-# runs.
+# runs. What is started must not inherit the lock, or it would hold it for its life.
 exec 9>lock
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 if runs blue && runs green; then
@@ -97,7 +97,7 @@ name "$free" "$release"
 # It is the instance that is told to leave, and not Docker, which would start it again.
 restarts "$old" on-failure
 code=0
-"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" || code=1
+"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" 9>&- || code=1
 
 # Something may have been lost, and the new release be in place all the same; it may even have
 # crashed since then, and be started again. It is wrong only where the old one has not left.

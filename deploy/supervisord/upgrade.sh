@@ -33,6 +33,7 @@ for file in "$new/server" "$new/overlap.yaml"; do
 done
 
 # One at a time: two would choose the same slot, and the loser would stop what the winner runs.
+# What is started must not inherit the lock: supervisorctl waits for startsecs, and outlives us.
 exec 9>"$base/lock"
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 
@@ -67,7 +68,7 @@ leave() {
 trap : INT TERM HUP PIPE
 ln -sfn "../releases/$release" "$base/slots/$free"
 code=0
-"$server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" || code=1
+"$server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" 9>&- || code=1
 
 # Something may have been lost, and the new release be in place all the same; it may even have
 # crashed since then, and be started again. It is wrong only where the old one has not left.
