@@ -25,9 +25,11 @@ func (l *life) openEndpoint(inst control.Instance) (close func()) {
 	return func() { e.Close() }
 }
 
-// status is what there is to say of each life, with these listeners.
-func (l *life) status(lns []*listen.Listener) control.Status {
+// status is what there is to say of each life, and of what it listens on. Its state is asked
+// first: who is told that it serves is told where, too.
+func (l *life) status(listeners func() []*listen.Listener) control.Status {
 	state, phase := l.now()
+	lns := listeners()
 	tier := tierOf(lns)
 	program, _ := os.Executable()
 	ports := portsShown(lns)
@@ -69,11 +71,8 @@ type endpoint struct{ *Instance }
 
 // Status says what the instance is doing.
 func (e endpoint) Status() control.Status {
-	e.mu.Lock()
-	lns := e.lns
-	e.mu.Unlock()
 	count := e.conns.Count()
-	s := e.life.status(lns)
+	s := e.life.status(e.listeners)
 	for i := range s.Ports {
 		s.Ports[i].TLS = e.tls[i]
 	}
@@ -86,11 +85,13 @@ func (e endpoint) Status() control.Status {
 }
 
 // Knock makes new connections to each port until one has come to us.
-func (e endpoint) Knock() error {
-	e.mu.Lock()
-	lns := e.lns
-	e.mu.Unlock()
-	return rotation{&e.life, lns}.knock()
+func (e endpoint) Knock() error { return rotation{&e.life, e.listeners()}.knock() }
+
+// listeners are what the instance listens on, once it does.
+func (inst *Instance) listeners() []*listen.Listener {
+	inst.mu.Lock()
+	defer inst.mu.Unlock()
+	return inst.lns
 }
 
 // cutAt is when what is left is cut; zero while the instance does not retire.

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/ba995850/overlap/internal/control"
+	"github.com/ba995850/overlap/internal/listen"
 )
 
 // What an instance shows at its endpoint.
 //
 // Broken on purpose, and seen red: the deadline is not that of the retirement; a port is
 // always pinned; NoEndpoint is not looked at; nobody is told of events; Private is not handed
-// on; the clock of the connections does not go.
+// on; the clock of the connections does not go; the state is asked last:
+// TestWhoIsSeenToServeIsSeenToListen.
 
 // seen returns what there is of instances for which is returns true.
 func seen(t testing.TB, is func(control.Found) bool) []control.Found {
@@ -66,6 +68,20 @@ func TestAnInstanceShowsWhatItDoes(t *testing.T) {
 		t.Errorf("the successor shows %+v", s)
 	}
 	v1.verdict()
+}
+
+// An upgrade compares the addresses of who serves with those of who is to leave.
+func TestWhoIsSeenToServeIsSeenToListen(t *testing.T) {
+	l := life{opts: &Options{}}
+	s := l.status(func() []*listen.Listener { // as where it begins to serve meanwhile
+		if err := l.advance(StateServing); err != nil {
+			t.Fatal(err)
+		}
+		return nil
+	})
+	if s.State != StateStarting.String() {
+		t.Errorf("it is %s, on no port", s.State)
+	}
 }
 
 func TestAnInstanceShowsItsOldestRequest(t *testing.T) {

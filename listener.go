@@ -212,16 +212,21 @@ type listenerEndpoint struct{ *Listener }
 
 // Status says what the listener is doing.
 func (e listenerEndpoint) Status() control.Status {
+	s := e.life.status(e.listeners)
 	e.mu.Lock()
-	ln, until := e.ln, e.until
-	e.mu.Unlock()
-	var lns []*listen.Listener
-	if ln != nil {
-		lns = append(lns, ln)
-	}
-	s := e.life.status(lns)
-	s.Started, s.Deadline = e.started, until
+	defer e.mu.Unlock()
+	s.Started, s.Deadline = e.started, e.until
 	return s
+}
+
+// listeners are the one that there is, once there is one.
+func (l *Listener) listeners() []*listen.Listener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ln == nil {
+		return nil
+	}
+	return []*listen.Listener{l.ln}
 }
 
 // Retire asks whoever has the listener: see [Listener.RetireAsked].
@@ -260,11 +265,9 @@ func (e listenerEndpoint) turn(to State) error {
 
 // Knock makes new connections until one has come to us.
 func (e listenerEndpoint) Knock() error {
-	e.mu.Lock()
-	ln := e.ln
-	e.mu.Unlock()
-	if ln == nil {
+	lns := e.listeners()
+	if len(lns) == 0 {
 		return errors.New("it does not listen yet")
 	}
-	return ln.Knock()
+	return lns[0].Knock()
 }
