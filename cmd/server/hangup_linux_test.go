@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -290,6 +291,11 @@ func TestARetiringInstanceIsNotSucceeded(t *testing.T) {
 // inTerminal is a server whose controlling terminal can go.
 func inTerminal(t *testing.T, cmd *exec.Cmd) (f *dynasty, terminal *os.File) {
 	t.Helper()
+	// Where the tests run under nohup, a process would inherit that HUP is ignored; what we
+	// handle it does not inherit.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	terminal, tty, err := pty.Open()
 	must(t, err)
 	defer tty.Close()
