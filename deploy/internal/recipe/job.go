@@ -57,3 +57,18 @@ func (j *Job) Succeeds() {
 		j.t.Errorf("%s: %v", j.cmd, err)
 	}
 }
+
+// StopUpgrade begins an upgrade to v2, sees that a second one is refused meanwhile, and ends
+// the first by a signal: v1 has to stay in place.
+func StopUpgrade(t testing.TB, upgrade string, signal syscall.Signal) {
+	t.Helper()
+	job := Start(t, upgrade, "v2", "--soak", "30s")
+	Eventually(t, "v2 serves", func() bool { return Serving("v2") })
+	if out := Fails(t, upgrade, "v2"); !strings.Contains(out, "another upgrade is under way") {
+		t.Error("the second does not say that another one is under way")
+	}
+	job.Signal(signal)
+	if out := job.Fails(); !strings.Contains(out, "v1 is still in place") {
+		t.Errorf("after %v it does not say that v1 is still in place", signal)
+	}
+}
