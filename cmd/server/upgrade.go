@@ -197,7 +197,7 @@ func (u *upgrade) start() (err error) {
 		if u.output, err = openOutput(u.log, u.command[0], u.began); err != nil {
 			return err
 		}
-		cmd.Stdout, cmd.Stderr = u.output, u.output
+		cmd.Stdout, cmd.Stderr = u.output.File, u.output.File // no pipe through us: it outlives us
 		where = u.output.Name()
 	}
 	cmd.Env = slices.DeleteFunc(cmd.Environ(), isOurs)
