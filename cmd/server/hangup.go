@@ -199,7 +199,7 @@ func (s *succession) start(ctx context.Context) (next *sibling, is control.Found
 		err = s.takesOver(is)
 	}
 	if err != nil {
-		return nil, is, errors.Join(err, next.dismiss(is, func(control.Event) {}))
+		return nil, is, errors.Join(err, next.dismiss(is, control.Retire, func(control.Event) {}))
 	}
 	return next, is, nil
 }

@@ -130,20 +130,22 @@ func notReady(f control.Found) string {
 }
 
 // dismiss ends a sibling that is not wanted. An instance that serves answers what it has
-// begun; one that does not yet is only told, for it may never.
-func (s *sibling) dismiss(is control.Found, hear func(control.Event)) error {
+// begun, and leaves as it is ordered to; one that does not yet is only told, for it may never.
+func (s *sibling) dismiss(is control.Found, how order, hear func(control.Event)) error {
 	var err error
 	switch {
 	case is.Instance == "":
 	case isReady(is):
 		var verdict overlap.Verdict
-		if verdict, err = retire(context.Background(), is, control.Retire, hear); err == nil && !verdict.Lossless {
+		if verdict, err = retire(context.Background(), is, how, hear); err == nil && !verdict.Lossless {
 			err = errors.New(describe(verdict))
 		}
 	default:
 		_, err = inTime(context.Background(), control.Retire, is)
 	}
 	switch {
+	case errors.Is(err, errStays):
+		return fmt.Errorf("%s stays, for nobody took over: %w", nameOf(is), err)
 	case errors.Is(err, syscall.ECONNREFUSED): // it has gone by itself
 		err = nil
 	case err != nil:

@@ -75,6 +75,7 @@ func newUpgrade() *cobra.Command {
 			u.command, u.out, u.progress = args, cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
+			outliveTerminal()
 			defer context.AfterFunc(ctx, stop)() // once more ends us at once
 			return u.run(ctx)
 		},
@@ -285,6 +286,9 @@ func (u *upgrade) pick(all []control.Found) (old []control.Found, err error) {
 			old = append(old, f)
 		}
 	}
+	if i := slices.IndexFunc(u.before, u.means); i >= 0 && len(old) == 0 {
+		return nil, fmt.Errorf("%s does not serve any more, before this command has told it to leave", nameOf(u.before[i]))
+	}
 	if len(old) == 0 {
 		return nil, fmt.Errorf("%s listens on %s, where nobody else does: %s; give it the same addresses", nameOf(u.fresh), u.fresh.Addr, places(u.before))
 	}
@@ -369,19 +373,6 @@ func (u *upgrade) servesOn(ctx context.Context) error {
 
 // watchEvery is how often we look at the new instance.
 const watchEvery = 500 * time.Millisecond
-
-// backOut stops the new release, because of err.
-func (u *upgrade) backOut(err error) error {
-	u.progress.say("stopping the new release; Ctrl-C leaves it as it is")
-	errs := []error{fmt.Errorf("%w; the old release serves on", err), u.sibling.dismiss(u.fresh, u.hear(u.fresh))}
-	if u.output == nil {
-		return errors.Join(append(errs, fmt.Errorf("see journalctl --identifier=%s", u.identifier()))...)
-	}
-	if tail := u.output.lastLines(); tail != "" {
-		errs = append(errs, fmt.Errorf("the last lines of the new release, from %s:\n%s", u.output.Name(), tail))
-	}
-	return errors.Join(errs...)
-}
 
 // hear shows what an instance that leaves does.
 func (u *upgrade) hear(f control.Found) func(control.Event) {
