@@ -4,6 +4,6 @@
 set -eu
 
 base=$(cd "$(dirname "$0")" && pwd -P)
-release=${1:-$(basename "$(readlink "$base/current")")}
+release=${1:-$(readlink "$base/current")}
 exec setpriv --reuid overlap --regid overlap --init-groups \
-	"$base/releases/$release/server" serve --config "$base/overlap.yaml" --release "$release"
+	"$base/releases/$(basename "$release")/server" serve --config "$base/overlap.yaml" --release "$(basename "$release")"

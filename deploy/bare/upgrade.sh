@@ -3,7 +3,8 @@
 # upgrade"; here are the names, the link, and what to keep.
 set -eu
 
-keep=5 # releases
+keep=5       # releases
+user=overlap # as in start.sh
 
 usage() {
 	cat <<TEXT
@@ -24,7 +25,9 @@ TEXT
 # say does not care whether anybody reads it: the terminal may have gone.
 say() { echo "upgrade.sh: $*" >&2 || :; }
 
-serves() { "$server" probe --release "$1" 2>/dev/null; }
+# serves asks as the user of the service, whom no instance of another service answers: that may
+# have a release of the same name.
+serves() { setpriv --reuid "$user" --regid "$user" --init-groups "$server" probe --release "$1" 2>/dev/null; }
 
 # link makes "current" point to the new release, at once: ln alone would remove it first.
 link() {
@@ -51,7 +54,6 @@ esac
 base=$(cd "$(dirname "$0")" && pwd -P)
 release=$1
 shift
-before=$(basename "$(readlink "$base/current")") || { say "there is no link $base/current to the running release"; exit 1; }
 if [ ! -x "$base/releases/$release/server" ]; then
 	say "there is no program $base/releases/$release/server"
 	exit 1
@@ -60,6 +62,8 @@ fi
 # One at a time. What is started must not inherit the lock, or it would hold it for its life.
 exec 9>"$base/lock"
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
+before=$(readlink "$base/current") || { say "there is no link $base/current to the running release"; exit 1; }
+before=$(basename "$before")
 if [ "$release" = "$before" ]; then
 	say "$release is in place already"
 	exit 1
@@ -76,6 +80,7 @@ code=0
 # Something may have been lost, and the new release be in place all the same.
 if serves "$before"; then
 	say "$before is still in place"
+	if serves "$release"; then say "$release serves beside it: $server retire $release"; fi
 	exit 1
 fi
 if ! serves "$release"; then
