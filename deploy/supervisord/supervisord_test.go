@@ -111,13 +111,34 @@ func TestSupervisordKnowsTheProcessThatServes(t *testing.T) {
 	})
 }
 
+// Broken on purpose, and seen red: exitcodes=0.
 func TestAReleaseThatWasToldToLeaveStaysAway(t *testing.T) {
-	install(t)
-	await(t, "0", "RUNNING")
-	recipe.Run(t, "supervisorctl", "signal", "TERM", "overlap-0")
-	await(t, "0", "EXITED")
-	if recipe.Serving("v1") {
-		t.Error("it was started again")
+	const log = "/var/log/supervisor/supervisord.log"
+	for code, drain := range map[int]string{0: "30s", 3: "1s"} {
+		t.Run("exit code "+strconv.Itoa(code), func(t *testing.T) {
+			install(t)
+			recipe.Shell(t, "echo drain-timeout: "+drain+" >>/opt/overlap/releases/v1/overlap.yaml")
+			recipe.Run(t, "supervisorctl", "restart", "overlap-0")
+			if code != 0 {
+				recipe.Start(t, "curl", "--silent", url+"/slow?for=1m")
+				recipe.Eventually(t, "it is asked", func() bool {
+					return strings.Contains(recipe.Run(t, recipe.Server, "status", "--json"), `"active":1`)
+				})
+			}
+			if err := os.Truncate(log, 0); err != nil {
+				t.Fatal(err)
+			}
+			recipe.Run(t, "supervisorctl", "signal", "TERM", "overlap-0")
+			said := ""
+			recipe.Eventually(t, "it has left", func() bool {
+				text, err := os.ReadFile(log)
+				said = string(text)
+				return err == nil && strings.Contains(said, "exited: overlap-0")
+			})
+			if !strings.Contains(said, "exit status "+strconv.Itoa(code)+"; expected") {
+				t.Errorf("supervisord starts it again: %s", said)
+			}
+		})
 	}
 }
 

@@ -9,7 +9,7 @@ Usage: upgrade.sh RELEASE [FLAG]...
 Starts /opt/overlap/releases/RELEASE by supervisord in the free one of the two slots, waits
 until it serves, retires the running release, and frees its slot. Roll back by naming the
 release before. Flags are those of "server upgrade", such as --soak 30s and
---ready-timeout 2m.
+--ready-timeout 2m. Run it as root, to whom supervisord listens.
 
 Exit code: 0 nothing was lost; 1 the running release is still in place, or something was
 lost, and the last lines say which; 2 usage.
@@ -38,7 +38,13 @@ exec 9>"$base/lock"
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 
 # The slot that is free is the one whose process does not run.
-runs() { supervisorctl pid "overlap-$1" | grep -qvx 0; }
+process() { supervisorctl pid "overlap-$1"; }
+for slot in 0 1; do
+	case $(process $slot) in
+	'' | *[!0-9]*) say "supervisord does not tell about overlap-$slot: $(process $slot)"; exit 1 ;;
+	esac
+done
+runs() { process "$1" | grep -qvx 0; }
 if runs 0 && runs 1; then
 	say "both slots run: see supervisorctl status, and stop the one that is not wanted"
 	exit 1
@@ -56,7 +62,9 @@ fi
 
 # The verb is that of the running release, which is known to work.
 server=$base/releases/$before/server
-serves() { "$server" probe --release "$1" 2>/dev/null; }
+# By number: another service may have a release of the same name.
+serves() { "$server" probe --pid "$1" 2>/dev/null; }
+was=$(process "$old")
 # leave stops the slot, if it runs at all, and frees it.
 leave() {
 	supervisorctl stop "overlap-$1" >/dev/null 2>&1 || :
@@ -71,13 +79,14 @@ code=0
 "$server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" 9>&- || code=1
 
 # Something may have been lost, and the new release be in place all the same; it may even have
-# crashed since then, and be started again. It is wrong only where the old one has not left.
-if serves "$before" || { ! serves "$release" && runs "$old"; }; then
+# crashed since then, and be started again. It is wrong only where the old one has not left,
+# the very process: supervisord may have started another one, if that has crashed.
+if serves "$was" || { ! serves "$(process "$free")" && runs "$old"; }; then
 	leave "$free"
 	say "the output of $release: supervisorctl tail overlap-$free"
 	say "$before is still in place"
 	exit 1
 fi
 leave "$old"
-serves "$release" || { say "$before has left, and $release does not serve: supervisorctl tail overlap-$free"; code=1; }
+serves "$(process "$free")" || { say "$before has left, and $release does not serve: supervisorctl tail overlap-$free"; code=1; }
 exit $code
