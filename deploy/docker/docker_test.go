@@ -236,7 +236,7 @@ func isInPlace(t *testing.T, release, colour, free string) {
 	if got := is(t, "overlap-"+colour, how); got != want {
 		t.Errorf("%s is %q, not %q", colour, got, want)
 	}
-	if got := is(t, "overlap-"+free, status); got != "exited" {
-		t.Errorf("%s should be free, and is %s", free, got)
+	if got := is(t, "overlap-"+free, "{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}"); got != "exited no" {
+		t.Errorf("%s should be free for good, and is %s", free, got)
 	}
 }

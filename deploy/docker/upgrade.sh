@@ -30,8 +30,13 @@ fi
 
 look() { docker inspect --format "$1" "overlap-$2" 2>/dev/null; }
 runs() { [ "$(look '{{.State.Running}}' "$1")" = true ]; }
-serves() { "$server" probe --release "$1" 2>/dev/null; }
+# A container's own instance: another service may have a release of the same name.
+serves() { docker exec "overlap-$1" /server probe >/dev/null 2>&1; }
 restarts() { docker update --restart "$2" "overlap-$1" >/dev/null; }
+
+# putAway stops a colour for good: with a policy Docker would start at boot what has exited
+# with anything but 0, stopped or not.
+putAway() { restarts "$1" no && docker stop "overlap-$1" >/dev/null; }
 
 # start is what "server upgrade" runs: Docker starts the colour, in a new container, and we
 # stay until it serves. So one that ends before need not be waited for.
@@ -39,7 +44,7 @@ start() {
 	compose up --no-start --force-recreate "$1"
 	restarts "$1" on-failure # what is told to leave for being wrong has to stay away
 	docker start "overlap-$1" >/dev/null
-	until serves "$release"; do
+	until serves "$1"; do
 		if [ "$(look '{{.State.Running}} {{.RestartCount}}' "$1")" != 'true 0' ]; then
 			docker logs --tail 20 "overlap-$1"
 			exit 1
@@ -74,7 +79,8 @@ shift
 exec 9>lock
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 if runs blue && runs green; then
-	say "both colours run: see docker ps, and docker stop the one that is not wanted"
+	say "both colours run. Of the one that is not wanted: docker stop overlap-COLOUR"
+	say "and of the other one: docker update --restart unless-stopped overlap-COLOUR"
 	exit 1
 elif runs blue; then old=blue free=green
 elif runs green; then old=green free=blue
@@ -82,7 +88,9 @@ else
 	say "no colour runs: name a release in .env, and: docker compose up -d blue"
 	exit 1
 fi
-before=$(look '{{index .Config.Image}}' "$old")
+since='{{.State.StartedAt}}'
+was=$(look "$since" "$old")
+before=$(look '{{.Config.Image}}' "$old")
 before=${before#overlap:}
 if [ "$before" = "$release" ]; then
 	say "$release is in place already"
@@ -100,15 +108,16 @@ code=0
 "$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" 9>&- || code=1
 
 # Something may have been lost, and the new release be in place all the same; it may even have
-# crashed since then, and be started again. It is wrong only where the old one has not left.
-if serves "$before" || { ! serves "$release" && runs "$old"; }; then
-	docker stop "overlap-$free" >/dev/null 2>&1 || : # if it was started at all
+# crashed since then, and be started again. It is wrong only where the old one has not left,
+# the very process: Docker may have started another one, if that has crashed.
+if { [ "$(look "$since" "$old")" = "$was" ] && serves "$old"; } || { ! serves "$free" && runs "$old"; }; then
+	putAway "$free" 2>/dev/null || : # if it was started at all
 	restarts "$old" unless-stopped
 	say "the output of $release: docker logs overlap-$free"
 	say "$before is still in place"
 	exit 1
 fi
-docker stop "overlap-$old" >/dev/null || : # if it is still there
+putAway "$old" || : # if it is still there
 restarts "$free" unless-stopped
-serves "$release" || { say "$before has left, and $release does not serve: docker logs overlap-$free"; code=1; }
+serves "$free" || { say "$before has left, and $release does not serve: docker logs overlap-$free"; code=1; }
 exit $code
