@@ -35,7 +35,7 @@ func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	install(t)
 	load := recipe.StartLoad(t, url)
-	for what, program := range recipe.BrokenReleases {
+	for what, program := range recipe.BrokenReleases() {
 		t.Run(what, func(t *testing.T) {
 			recipe.Write(t, program2, program, 0o755)
 			out := recipe.Fails(t, upgrade, "v2", "--ready-timeout", "2s")
@@ -125,7 +125,7 @@ func TestARebootStartsTheCurrentRelease(t *testing.T) {
 func TestWhatTheOverlapTakes(t *testing.T) {
 	install(t)
 	recipe.Copy(t, recipe.Server, program2)
-	recipe.MeasureUpgrade(t, url, "v1", "v2", func() { recipe.Run(t, upgrade, "v2", "--soak", "5s") })
+	recipe.MeasureUpgrade(t, url, upgrade)
 }
 
 // The service must not be able to change what root runs. Broken on purpose, and seen red: the

@@ -40,8 +40,8 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll("/etc/systemd/system/overlap@.service.d") })
 	load := recipe.StartLoad(t, url)
 	for i, program := range []string{
-		recipe.BrokenReleases["ends"],
-		recipe.BrokenReleases["hangs"],
+		recipe.BrokenReleases()["ends"],
+		recipe.BrokenReleases()["hangs"],
 	} {
 		version := fmt.Sprintf("1.1.%d", i+1)
 		out := recipe.Fails(t, "apt-get", "install", "-y", repack(t, version, program))

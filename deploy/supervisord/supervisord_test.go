@@ -35,7 +35,7 @@ func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	install(t)
 	load := recipe.StartLoad(t, url)
 	recipe.Copy(t, "overlap.yaml", release2+"/overlap.yaml")
-	for what, program := range recipe.BrokenReleases {
+	for what, program := range recipe.BrokenReleases() {
 		t.Run(what, func(t *testing.T) {
 			recipe.Write(t, release2+"/server", program, 0o755)
 			out := recipe.Fails(t, upgrade, "v2", "--ready-timeout", "3s")
@@ -167,7 +167,7 @@ func TestTheLinesOfASlotCanBeChanged(t *testing.T) {
 func TestWhatTheOverlapTakes(t *testing.T) {
 	install(t)
 	prepare(t, recipe.Server)
-	recipe.MeasureUpgrade(t, url, "v1", "v2", func() { recipe.Run(t, upgrade, "v2", "--soak", "5s") })
+	recipe.MeasureUpgrade(t, url, upgrade)
 }
 
 // install does what the README says, on a machine where supervisord runs, and undoes it when

@@ -25,8 +25,8 @@ func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 // Broken on purpose, and seen red: Type=simple.
 func TestABrokenReleaseLeavesTheRunningOneAlone(t *testing.T) {
 	for what, broken := range map[string]struct{ program, env string }{
-		"ends":       {recipe.BrokenReleases["ends"], ""},
-		"hangs":      {recipe.BrokenReleases["hangs"], ""},
+		"ends":       {recipe.BrokenReleases()["ends"], ""},
+		"hangs":      {recipe.BrokenReleases()["hangs"], ""},
 		"misspelled": {"", "OVERLAP_DRAIN_TIMEOUT=soon\n"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestWhoPastesAnUpgradeToABrokenReleaseKeepsTheOldOne(t *testing.T) {
 		t.Run(section, func(t *testing.T) {
 			s := install(t)
 			t.Cleanup(func() { recipe.Copy(t, recipe.Server, recipe.Workplace+"/server") })
-			recipe.Write(t, recipe.Workplace+"/server", recipe.BrokenReleases["ends"], 0o755)
+			recipe.Write(t, recipe.Workplace+"/server", recipe.BrokenReleases()["ends"], 0o755)
 			load := recipe.StartLoad(t, url)
 			recipe.Paste(t, section)
 			recipe.Eventually(t, "systemd has given up", func() bool { return s.Show("overlap@v2", "ActiveState") == "failed" })

@@ -34,19 +34,18 @@ func NewCosts(t testing.TB) *Costs {
 	return c
 }
 
-// MeasureUpgrade measures around an upgrade by server's verb, which has to soak for five
-// seconds, so that both releases serve for as long as it takes to look.
-func MeasureUpgrade(t testing.TB, url, from, to string, upgrade func()) {
+// MeasureUpgrade measures around an upgrade from v1 to v2 that soaks for five seconds, so that
+// both releases serve for as long as it takes to look.
+func MeasureUpgrade(t testing.TB, url, upgrade string) {
 	t.Helper()
 	load, costs := StartPacedLoad(t, url), NewCosts(t)
-	costs.Measure("before", from)
-	done := make(chan struct{})
-	go func() { defer close(done); upgrade() }()
-	Eventually(t, to+" serves", func() bool { return Serving(to) })
-	costs.Measure("both serve", from, to)
-	<-done
-	costs.Measure("after", to)
-	load.StopLossless(from, to)
+	costs.Measure("before", "v1")
+	job := Start(t, upgrade, "v2", "--soak", "5s")
+	Eventually(t, "v2 serves", func() bool { return Serving("v2") })
+	costs.Measure("both serve", "v1", "v2")
+	job.Succeeds()
+	costs.Measure("after", "v2")
+	load.StopLossless("v1", "v2")
 }
 
 // Measure looks for three seconds at what the instances take, and adds a row for each.

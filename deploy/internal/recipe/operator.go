@@ -71,10 +71,12 @@ func Serving(release string) bool {
 }
 
 // BrokenReleases are programs that take over from nobody.
-var BrokenReleases = map[string]string{
-	"ends":          "#!/bin/sh\necho no such database; exit 1\n",
-	"hangs":         "#!/bin/sh\nexec sleep 600\n",
-	"misconfigured": "#!/bin/sh\nOVERLAP_DRAIN_TIMEOUT=soon exec " + Server + ` "$@"` + "\n",
+func BrokenReleases() map[string]string {
+	return map[string]string{
+		"ends":          "#!/bin/sh\necho no such database; exit 1\n",
+		"hangs":         "#!/bin/sh\nexec sleep 600\n",
+		"misconfigured": "#!/bin/sh\nOVERLAP_DRAIN_TIMEOUT=soon exec " + Server + ` "$@"` + "\n",
+	}
 }
 
 // Copy puts a file of a recipe where its README says.
