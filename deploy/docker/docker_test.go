@@ -17,7 +17,8 @@ import (
 func TestMain(m *testing.M) { os.Exit(recipe.Main(m)) }
 
 // Broken on purpose, and seen red: upgrade.sh kills the old release; it does not tell Docker
-// that who retires stays away, or that the new release is started again.
+// that who retires stays away, or that the new release is started again; a colour that is put
+// away keeps its restart policy.
 func TestUpgradesAndRollsBackUnderLoad(t *testing.T) {
 	install(t)
 	load := recipe.StartLoad(t, url)
