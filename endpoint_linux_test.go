@@ -46,6 +46,9 @@ func TestAnInstanceShowsWhatItDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := v1.status()
+	for began := time.Now(); s.Connections.Idle == 0 && time.Since(began) < slow; {
+		s = v1.status() // the answer is here before net/http calls its connection idle
+	}
 	if s.Release != "v1" || s.State != "serving" || s.Phase != "" || s.Requests != 1 || s.Connections.Idle != 1 || s.Tier != "lossless" {
 		t.Errorf("serving, it shows %+v", s)
 	}
