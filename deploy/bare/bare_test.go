@@ -67,33 +67,79 @@ func TestNeitherAnInterruptionNorAnotherUpgradeIsInTheWay(t *testing.T) {
 	recipe.Run(t, upgrade, "v1")
 }
 
+// Broken on purpose, and seen red: without a look at who serves.
 func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
 	install(t)
-	for args, says := range map[string]string{
-		"v9":      "there is no program /opt/overlap/releases/v9/server",
-		"v1":      "v1 is in place already",
-		"../etc":  "Usage: upgrade.sh RELEASE",
-		"":        "Usage: upgrade.sh RELEASE",
-		"v1 v2 x": "v1 is in place already",
-	} {
-		if out := recipe.Fails(t, "sh", "-c", upgrade+" "+args); !strings.Contains(out, says) {
-			t.Errorf("upgrade.sh %s does not say %q", args, says)
+	recipe.Copy(t, recipe.Server, program2)
+	refuses := func(args, says string) {
+		t.Helper()
+		if out := recipe.Fails(t, "sh", "-c", args); !strings.Contains(out, says) {
+			t.Errorf("%s does not say %q", args, says)
 		}
 	}
+	refuses(upgrade+" v9", "there is no program /opt/overlap/releases/v9/server")
+	refuses("/opt/overlap/start.sh v9", "there is no program /opt/overlap/releases/v9/server")
+	refuses(upgrade+" v1", "v1 is in place already")
+	refuses(upgrade+" v1 v2 x", "v1 is in place already")
+	for _, args := range []string{"", " ../etc", " --soak 2s v2"} {
+		refuses(upgrade+args, "Usage: upgrade.sh RELEASE")
+	}
+	refuses("setpriv --reuid 65534 --clear-groups "+upgrade+" v2", "run it as root")
 	isInPlace(t, "v1")
+
 	recipe.Kill(t, "/opt/overlap/")
-	recipe.Copy(t, recipe.Server, program2)
-	if out := recipe.Fails(t, upgrade, "v2"); !strings.Contains(out, "neither v1 nor v2 serves") {
-		t.Error("it does not say that nobody serves")
-	}
-	if is, _ := os.Readlink("/opt/overlap/current"); is != "releases/v1" {
-		t.Errorf("current is %s", is)
-	}
+	refuses(upgrade+" v1", "current points to v1, which does not serve")
+	refuses(upgrade+" v2", "current points to v1, which does not serve")
+	recipe.Run(t, "rm", "-r", "/opt/overlap/releases/v1")
+	refuses(upgrade+" v2", "current points to v1, and there is no program")
+	refuses("/opt/overlap/start.sh", "there is no program /opt/overlap/releases/v1/server")
+	recipe.Run(t, "rm", "/opt/overlap/current")
+	refuses(upgrade+" v2", "there is no link /opt/overlap/current to the running release")
+	refuses("/opt/overlap/start.sh", "there is no program")
 }
 
-// Broken on purpose, and seen red: it keeps one release, or all of them.
-func TestKeepsFiveReleases(t *testing.T) {
+// Who has crashed does not serve on. Broken on purpose, and seen red: the link is moved by
+// none but a good end.
+func TestTheNewReleaseStaysWhereTheOldOneDiesMeanwhile(t *testing.T) {
 	install(t)
+	recipe.Copy(t, recipe.Server, program2)
+	job := recipe.Start(t, upgrade, "v2", "--soak", "5s")
+	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+	recipe.Kill(t, "releases/v1/server serve")
+	if out := job.Fails(); !strings.Contains(out, "stays in place") {
+		t.Error("it does not say that v2 stays in place")
+	}
+	isInPlace(t, "v2")
+	recipe.Copy(t, recipe.Server, "/opt/overlap/releases/v1/server")
+	recipe.Type(t, "Roll back")
+	isInPlace(t, "v1")
+}
+
+// Broken on purpose, and seen red: root asks who serves, whom all answer.
+func TestAnotherServiceMayHaveReleasesOfTheSameNames(t *testing.T) {
+	install(t)
+	recipe.Copy(t, recipe.Server, program2)
+	const other = "setsid -f setpriv --reuid 65534 --clear-groups " + recipe.Server + " serve --addr 127.0.0.1:809"
+	recipe.Shell(t, other+"1 --release v1\n"+other+"2 --release v2")
+	t.Cleanup(func() { recipe.Kill(t, "127.0.0.1:809") })
+	recipe.Eventually(t, "the other one serves", func() bool { return recipe.Serving("v2") })
+	recipe.Run(t, upgrade, "v2")
+	isInPlace(t, "v2")
+	recipe.Write(t, "/opt/overlap/releases/v1/server", recipe.BrokenReleases()["ends"], 0o755)
+	if out := recipe.Fails(t, upgrade, "v1"); !strings.Contains(out, "v2 is still in place") || strings.Contains(out, "beside it") {
+		t.Error("it takes the other service's v1 for its own")
+	}
+	isInPlace(t, "v2")
+}
+
+// Broken on purpose, and seen red: it keeps one release, or all of them; a release that has never
+// served counts.
+func TestKeepsFiveReleasesThatHaveServed(t *testing.T) {
+	install(t)
+	for _, broken := range []string{"v0", "x1", "x2"} {
+		recipe.Write(t, "/opt/overlap/releases/"+broken+"/server", recipe.BrokenReleases()["ends"], 0o755)
+		recipe.Fails(t, upgrade, broken)
+	}
 	for _, release := range []string{"v2", "v3", "v4", "v5", "v6", "v1", "v7"} {
 		recipe.Copy(t, recipe.Server, "/opt/overlap/releases/"+release+"/server")
 		recipe.Run(t, upgrade, release)
@@ -103,7 +149,7 @@ func TestKeepsFiveReleases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"v1", "v4", "v5", "v6", "v7"}
+	want := []string{"v0", "v1", "v4", "v5", "v6", "v7", "x1", "x2"}
 	for i := range dirs {
 		dirs[i] = filepath.Base(dirs[i])
 	}
@@ -120,6 +166,11 @@ func TestARebootStartsTheCurrentRelease(t *testing.T) {
 	recipe.Run(t, "cron")
 	t.Cleanup(func() { recipe.Kill(t, "cron") })
 	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+}
+
+func TestItsDoctorFindsNoFault(t *testing.T) {
+	install(t)
+	recipe.Type(t, "Look first")
 }
 
 func TestWhatTheOverlapTakes(t *testing.T) {
@@ -153,7 +204,6 @@ func install(t *testing.T) {
 		recipe.Run(t, "sh", "-c", "userdel overlap; rm -r /opt/overlap /etc/cron.d/overlap")
 	})
 	recipe.Type(t, "Install")
-	recipe.Eventually(t, "v1 serves", func() bool { return recipe.Serving("v1") })
 }
 
 func isInPlace(t *testing.T, release string) {

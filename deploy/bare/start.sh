@@ -4,6 +4,8 @@
 set -eu
 
 base=$(cd "$(dirname "$0")" && pwd -P)
-release=${1:-$(readlink "$base/current")}
+release=$(basename "${1:-$(readlink "$base/current")}")
+server=$base/releases/$release/server
+[ -x "$server" ] || { echo "start.sh: there is no program $server" >&2; exit 1; }
 exec setpriv --reuid overlap --regid overlap --init-groups \
-	"$base/releases/$(basename "$release")/server" serve --config "$base/overlap.yaml" --release "$(basename "$release")"
+	"$server" serve --config "$base/overlap.yaml" --release "$release"

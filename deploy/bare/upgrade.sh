@@ -12,7 +12,7 @@ Usage: upgrade.sh RELEASE [FLAG]...
 
 Starts releases/RELEASE/server beside the running release, waits until it serves, retires
 the running one, and makes the link "current" point to it. Roll back by naming the release
-before. Of the releases it keeps the $keep that were put in place last.
+before. Of the releases that have served it keeps the last $keep.
 
 Flags are those of "server upgrade", such as --soak 30s and --ready-timeout 2m.
 Run it as root; the releases run as the user of start.sh.
@@ -35,20 +35,21 @@ link() {
 	mv -T "$base/current.new" "$base/current"
 }
 
-# prune removes old releases, and neither of the two that have just served.
+# prune removes old releases that have served. The time of a mark is when its release was last
+# put in place, or replaced.
 prune() {
-	touch "$base/releases/$release" || return # the time when it was put in place
+	touch "$base/releases/$before/served" "$base/releases/$release/served" || return
 	# shellcheck disable=SC2012 # the names of releases have no spaces
-	ls -1t "$base/releases" | tail -n +$((keep + 1)) | while read -r old; do
-		case $old in "$release" | "$before") continue ;; esac
-		say "removing release $old"
-		rm -rf "$base/releases/$old"
+	ls -1t "$base"/releases/*/served | tail -n +$((keep + 1)) | while read -r mark; do
+		old=$(dirname "$mark")
+		say "removing release $(basename "$old")"
+		rm -rf "$old"
 	done
 }
 
 case ${1:-} in
 -h | --help) usage; exit 0 ;;
-'' | .* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
+'' | .* | -* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
 esac
 
 base=$(cd "$(dirname "$0")" && pwd -P)
@@ -59,21 +60,25 @@ if [ ! -x "$base/releases/$release/server" ]; then
 	exit 1
 fi
 
+[ "$(id -u)" -eq 0 ] || { say "run it as root: the releases run as another user"; exit 1; }
+
 # One at a time. What is started must not inherit the lock, or it would hold it for its life.
 exec 9>"$base/lock"
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 before=$(readlink "$base/current") || { say "there is no link $base/current to the running release"; exit 1; }
 before=$(basename "$before")
-if [ "$release" = "$before" ]; then
-	say "$release is in place already"
+# The verb is that of the running release, which is known to work.
+server=$base/releases/$before/server
+[ -x "$server" ] || { say "$base/current points to $before, and there is no program $server"; exit 1; }
+serves "$before" || {
+	say "$base/current points to $before, which does not serve. See who does: $server status"
 	exit 1
-fi
+}
+[ "$release" != "$before" ] || { say "$release is in place already"; exit 1; }
 
 # Ctrl-C, and the end of the terminal, are for "server upgrade", which takes back what can be
 # taken back; then we go on.
 trap : INT TERM HUP PIPE
-# The verb is that of the running release, which is known to work.
-server=$base/releases/$before/server
 code=0
 "$server" upgrade --log "$base/log/$release.log" "$@" -- "$base/start.sh" "$release" 9>&- || code=1
 
