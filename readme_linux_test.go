@@ -89,6 +89,22 @@ func TestTheTakeoverByHandOfTheREADME(t *testing.T) {
 	}
 }
 
+func TestTheUpgradeOfTheREADME(t *testing.T) {
+	parts := blocks(t, "sh", "Operate it")
+	if len(parts) != 1 {
+		t.Fatalf("the blocks are %q", parts)
+	}
+	dir := t.TempDir()
+	script := strings.ReplaceAll(parts[0], "127.0.0.1:8080", freeAddr(t))
+	for _, release := range []string{"v1", "v2"} { // others may have these names meanwhile
+		script = strings.ReplaceAll(script, release, "readme-"+release)
+	}
+	out, err := shell(t, "set -e\ngo build -o "+dir+"/server ./cmd/server\ncd "+dir+"\n"+script)
+	if err != nil || !strings.Contains(out, "lossless: readme-v2 took over in ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

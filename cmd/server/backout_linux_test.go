@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 )
 
 // Broken on purpose, and seen red: nobody looks whether the new release is needed; it is told
-// to leave in any case; HUP, or PIPE, ends the command once it has been interrupted.
+// to leave in any case; a release is taken for ours by its name alone; HUP, or PIPE, ends the command once it has been interrupted.
 
 var errInVain = errors.New("in vain")
 
@@ -54,6 +55,26 @@ func TestANewReleaseThatIsNotWantedLeavesToTheOldOneOnly(t *testing.T) {
 	u.before = []control.Found{old.found(t)}
 	if err := u.backOut(errInVain); !errors.Is(err, errStays) || isClosed(u.sibling.ended) {
 		t.Errorf("nobody took over: %v", err)
+	}
+}
+
+// Whoever deploys two services may give both releases the same name, at the same time.
+func TestAReleaseOfTheSameNameOnAnotherPortIsLeftAlone(t *testing.T) {
+	old, theirs := play(t, "ours", goAway), play(t, "twice", goAway)
+	theirs.status.Addr, theirs.status.Ports = "192.0.2.1:81", []control.Port{{Addr: "192.0.2.1:81"}}
+	u, _ := upgrading(t, theirs)
+	u.before, u.release, u.fresh = []control.Found{old.found(t)}, "twice", control.Found{}
+	ready, stop := context.WithTimeout(t.Context(), 3*lookEvery)
+	defer stop()
+	is, err := u.sibling.awaitServing(ready, u.isNew, true)
+	if err == nil || is.Instance != "" {
+		t.Fatalf("%s is taken for the new release: %v", nameOf(is), err)
+	}
+	if err := u.backOut(u.elsewhere()); err == nil || !strings.Contains(err.Error(), "listens on 192.0.2.1:81, where nobody else does, and goes on") {
+		t.Error(err)
+	}
+	if s := theirs.Status().State; s != "serving" {
+		t.Errorf("it is %s", s)
 	}
 }
 

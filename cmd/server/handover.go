@@ -33,6 +33,8 @@ type taker struct {
 	Release  string `json:"release"`
 	PID      int    `json:"pid"`
 	Requests int64  `json:"requests"` // answered by the end of the upgrade
+
+	title string
 }
 
 // retiree is an instance that has left, or has not.
@@ -43,7 +45,8 @@ type retiree struct {
 	Verdict  overlap.Verdict `json:"verdict"`
 	Error    string          `json:"error,omitempty"`
 
-	err error
+	title string
+	err   error
 }
 
 // retire hands over, and prints the verdict. Where it is interrupted, or the new release
@@ -100,7 +103,7 @@ func (u *upgrade) dismiss(ctx context.Context, f control.Found, told func()) ret
 		defer told()
 		return control.HandOver(ctx, instance)
 	}
-	r := retiree{Release: f.Release, PID: f.PID}
+	r := retiree{Release: f.Release, PID: f.PID, title: titleOf(f.Status)}
 	r.Verdict, r.err = retire(ctx, f, handOver, u.hear(f))
 	if errors.Is(r.err, errDeaf) { // or it would leave when it listens at last
 		_, _ = inTime(context.Background(), control.TakeBack, f)
@@ -141,7 +144,7 @@ func (u *upgrade) undo(cause error, old []control.Found, done <-chan struct{}) e
 
 // report prints the verdict. Who left without a successor has left to nobody.
 func (u *upgrade) report(left []retiree) error {
-	h := handover{Lossless: true, Retired: left, New: taker{Release: u.fresh.Release, PID: u.fresh.PID}}
+	h := handover{Lossless: true, Retired: left, New: taker{Release: u.fresh.Release, PID: u.fresh.PID, title: titleOf(u.fresh.Status)}}
 	s, err := inTime(context.Background(), control.Ask, u.fresh)
 	if err != nil {
 		err = fmt.Errorf("%s has taken over, and does not answer: %w", nameOf(u.fresh), err)
@@ -167,24 +170,24 @@ func (h handover) print(w io.Writer, asJSON bool) error {
 	if !h.Lossless {
 		word = "NOT LOSSLESS"
 	}
-	fmt.Fprintf(w, "%s: %s took over in %.2fs\n", word, h.New.Release, h.Seconds)
+	fmt.Fprintf(w, "%s: %s took over in %.2fs\n", word, h.New.title, h.Seconds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "RELEASE\tPID\tANSWERED\tABANDONED\tLATE\tCUT\tUNACKNOWLEDGED\tPHASES")
 	for _, r := range h.Retired {
 		if r.err != nil {
-			fmt.Fprintf(t, "%s\t%d\tno verdict\n", r.Release, r.PID)
+			fmt.Fprintf(t, "%s\t%d\tno verdict\n", r.title, r.PID)
 			continue
 		}
 		v := r.Verdict
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", r.Release, r.PID, r.Requests, v.Abandoned, v.Late, v.Cut, v.Unacknowledged, phasesOf(v))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", r.title, r.PID, r.Requests, v.Abandoned, v.Late, v.Cut, v.Unacknowledged, phasesOf(v))
 	}
-	fmt.Fprintf(t, "%s\t%d\t%d\n", h.New.Release, h.New.PID, h.New.Requests)
+	fmt.Fprintf(t, "%s\t%d\t%d\n", h.New.title, h.New.PID, h.New.Requests)
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, r := range h.Retired {
 		if r.Verdict.Reason != "" {
-			fmt.Fprintf(w, "%s: %s\n", r.Release, r.Verdict.Reason)
+			fmt.Fprintf(w, "%s: %s\n", r.title, r.Verdict.Reason)
 		}
 	}
 	return nil

@@ -185,5 +185,8 @@ func nameOf(f control.Found) string {
 	if f.Err != nil {
 		return fmt.Sprintf("pid %d, which does not answer", f.PID)
 	}
-	return fmt.Sprintf("%s (pid %d)", cmp.Or(f.Release, filepath.Base(f.Program)), f.PID)
+	return fmt.Sprintf("%s (pid %d)", titleOf(f.Status), f.PID)
 }
+
+// titleOf is the release of an instance, or its program where that has no name for it.
+func titleOf(s control.Status) string { return cmp.Or(s.Release, filepath.Base(s.Program)) }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ba995850/overlap/internal/control"
 )
@@ -59,5 +60,18 @@ func TestWhoSharesNoPortIsNotMeant(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), test.want) || err == nil && strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, %v, want %s", name, got, err, test.want)
 		}
+	}
+}
+
+// A program that sets no Options.Release.
+func TestAnInstanceWithoutAReleaseIsCalledByItsProgram(t *testing.T) {
+	is := control.Found{Status: control.Status{Program: "/srv/api", State: "serving"}}
+	if line := table([]control.Found{is}, time.Now())[1]; !strings.HasPrefix(line, "api ") {
+		t.Error(line)
+	}
+	var out strings.Builder
+	must(t, handover{Retired: []retiree{{title: titleOf(is.Status)}}, New: taker{title: titleOf(is.Status)}}.print(&out, false))
+	if text := out.String(); strings.Count(text, "api") != 3 {
+		t.Error(text)
 	}
 }

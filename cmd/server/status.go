@@ -145,7 +145,7 @@ func table(all []control.Found, now time.Time) (lines []string) {
 			continue
 		}
 		c := f.Connections
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%v\t%s\n", f.Release, f.PID, stateOf(f.Status, now), rotationOf(f.Status),
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%v\t%s\n", titleOf(f.Status), f.PID, stateOf(f.Status, now), rotationOf(f.Status),
 			f.Addr, c.Active+c.Hijacked, oldestOf(f.Status), c.Fresh+c.Idle+c.Closing, queueOf(f.Status), f.Requests, now.Sub(f.Started).Round(time.Second), f.Tier)
 	}
 	t.Flush() // a builder takes all

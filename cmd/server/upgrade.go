@@ -33,8 +33,8 @@ the whole upgrade, in one command that says whether anything was lost.
 
 If anything is wrong before 5, the new release is stopped, the old one has not been
 touched, and the exit code is 1. Ctrl-C does the same, and during 5 it takes back what can
-be taken back: an instance that still listens stays. The exit code is 0 only if nothing was
-lost.
+be taken back: an instance that still listens stays. A new release that has become the only
+one which serves stays in any case. The exit code is 0 only if nothing was lost.
 
 The command may be a script around the server, as long as that runs in the foreground. If
 it only has somebody else start it (systemctl, docker), name the new release by --release.`
@@ -219,7 +219,7 @@ func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
 	u.progress.show("waiting until the new release serves")
 	var err error
 	if u.fresh, err = u.sibling.awaitServing(ready, u.isNew, u.release != ""); err != nil {
-		return nil, interrupted(ctx, err)
+		return nil, interrupted(ctx, cmp.Or(u.elsewhere(), err))
 	}
 	if err := u.knock(ready); err != nil {
 		return nil, interrupted(ctx, err)
@@ -256,10 +256,20 @@ func (u *upgrade) isNew(f control.Found) bool {
 	if slices.ContainsFunc(u.before, func(b control.Found) bool { return b.Instance == f.Instance }) {
 		return false
 	}
-	if u.release != "" {
-		return f.Err == nil && f.Release == u.release
+	if u.release == "" {
+		return u.sibling.owns(f)
 	}
-	return u.sibling.owns(f)
+	return f.Err == nil && f.Release == u.release && (!isReady(f) || slices.ContainsFunc(u.before, f.SharesPort))
+}
+
+// elsewhere says that an instance of the release that was to be started elsewhere serves, and
+// replaces nobody: it may be that of another service, which has taken the same name.
+func (u *upgrade) elsewhere() error {
+	is, err := findOne(context.Background(), func(f control.Found) bool { return isReady(f) && f.Release == u.release })
+	if err != nil || u.release == "" || is.Instance == "" || slices.ContainsFunc(u.before, is.SharesPort) {
+		return nil
+	}
+	return fmt.Errorf("%s listens on %s, where nobody else does, and goes on: %s; if it is the new release, stop it, and give it the same addresses", nameOf(is), is.Addr, places(u.before))
 }
 
 // old returns the instances that the new one replaces, as they are now.
