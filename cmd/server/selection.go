@@ -141,20 +141,20 @@ func butOne(all []control.Found, release string) (others []control.Found, err er
 	return others, nil
 }
 
-// choosing leaves out instances that are not meant, and minds none that is not there. "" and 0
-// are any.
+// choosing leaves out instances that are not meant, and minds none that is not there. A script
+// whose variable is empty, or to whom its supervisor says 0, means nobody, and not any.
 type choosing struct {
-	release string
-	pid     int
+	releases []string
+	pids     []int
 }
 
 func (c *choosing) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.release, "release", "", "instances of this `release`")
-	cmd.Flags().IntVar(&c.pid, "pid", 0, "the instance with this process `id`")
+	cmd.Flags().StringArrayVar(&c.releases, "release", nil, "instances of this `release`; can be repeated")
+	cmd.Flags().IntSliceVar(&c.pids, "pid", nil, "the instances with these process `ids`")
 }
 
 func (c choosing) means(f control.Found) bool {
-	return (c.release == "" || f.Release == c.release) && (c.pid == 0 || f.PID == c.pid)
+	return (c.releases == nil || slices.Contains(c.releases, f.Release)) && (c.pids == nil || slices.Contains(c.pids, f.PID))
 }
 
 // present names the instances that there are.
