@@ -95,7 +95,8 @@ deploy-test:
 	grep -A1 -- '--- SKIP' $$log || true; \
 	rm -f $$log; exit $$code
 
-VERSION = $(shell git describe --tags --always)
+# Older than any release, and each later than those before.
+VERSION = $(shell git log -1 --date=format:%Y%m%d.%H%M%S --format=0~git%cd.%h)
 deb:
 	deploy/deb/build.sh $(VERSION)
 

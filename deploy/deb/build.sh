@@ -5,6 +5,12 @@ set -eu
 umask 022
 
 version=${1:?usage: build.sh VERSION [DIR]}
+case $version in
+[!0-9]* | *[!A-Za-z0-9.+~-]*)
+	echo "build.sh: $version is no version of Debian's: a digit, and then letters, digits and . + ~ -; deb-version(7)" >&2
+	exit 2
+	;;
+esac
 out=$(realpath "${2:-.}")
 cd "$(dirname "$0")"
 arch=$(dpkg --print-architecture)

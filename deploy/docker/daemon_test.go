@@ -145,7 +145,9 @@ func run(t *testing.T, release string, args ...string) {
 	t.Helper()
 	args = append([]string{"run", "--detach", "--name", release, "--network", "host", "--env", "OVERLAP_RELEASE=" + release}, args...)
 	recipe.Run(t, "docker", append(args, "overlap:v1")...)
-	recipe.Eventually(t, release+" serves", func() bool { return recipe.Serving(release) })
+	recipe.Eventually(t, release+" serves", func() bool {
+		return exec.Command("docker", "exec", release, "/server", "probe").Run() == nil
+	})
 }
 
 // is returns what Docker knows about a container.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -223,6 +224,61 @@ func TestAReleaseThatCrashesWhenItHasTakenOverIsInPlace(t *testing.T) {
 	recipe.Shell(t, upgrade+" v2 || true") // v2 may be back already
 	recipe.Eventually(t, "v2 serves again", func() bool { return recipe.Serving("v2") })
 	isInPlace(t, "v2", "green", "blue")
+}
+
+// Broken on purpose, and seen red: without the second line of the message.
+func TestAnUpgradeThatIsKilledIsPutRightAsItsMessageSays(t *testing.T) {
+	d := install(t)
+	recipe.Shell(t, "docker build -t overlap:v2 .")
+	job := recipe.Start(t, upgrade, "v2", "--soak", "30s")
+	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+	job.Signal(syscall.SIGKILL)
+	job.Fails()
+	out := recipe.Fails(t, upgrade, "v2")
+	said := regexp.MustCompile(`docker .* overlap-COLOUR`).FindAllString(out, -1)
+	if len(said) != 2 {
+		t.Fatalf("it says %q", said)
+	}
+	for i, colour := range []string{"blue", "green"} { // v2 is to stay
+		recipe.Shell(t, strings.ReplaceAll(said[i], "COLOUR", colour))
+	}
+	d.stop(t)
+	d.start(t)
+	recipe.Eventually(t, "v2 serves", func() bool { return recipe.Serving("v2") })
+	isInPlace(t, "v2", "green", "blue")
+}
+
+// Broken on purpose, and seen red: upgrade.sh asks for the release by its name.
+func TestAnotherServiceMayHaveReleasesOfTheSameNames(t *testing.T) {
+	install(t)
+	for _, release := range []string{"v1", "v2"} {
+		run(t, "other-"+release, "--env", "OVERLAP_RELEASE="+release, "--env", "OVERLAP_ADDR=127.0.0.1:809"+release[1:])
+	}
+	image(t, "v2", `CMD ["no-such-verb"]`)
+	if out := recipe.Fails(t, upgrade, "v2"); !strings.Contains(out, "v1 is still in place") {
+		t.Error("it does not say that v1 is still in place")
+	}
+	isInPlace(t, "v1", "blue", "green")
+	recipe.Shell(t, "docker build -t overlap:v2 . && "+upgrade+" v2")
+	isInPlace(t, "v2", "green", "blue")
+}
+
+func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
+	install(t)
+	for args, says := range map[string]string{
+		" v9":           "No such image: overlap:v9",
+		" v1":           "v1 is in place already",
+		" ../etc":       "Usage: upgrade.sh RELEASE",
+		"":              "Usage: upgrade.sh RELEASE",
+		" --soak 2s v2": "Usage: upgrade.sh RELEASE",
+	} {
+		if out := recipe.Fails(t, "sh", "-c", upgrade+args); !strings.Contains(out, says) {
+			t.Errorf("upgrade.sh%s does not say %q", args, says)
+		}
+	}
+	if !recipe.Serving("v1") {
+		t.Error("v1 does not serve")
+	}
 }
 
 // isInPlace says that a release serves in its colour, that a reboot would start it and no

@@ -32,11 +32,18 @@ look() { docker inspect --format "$1" "overlap-$2" 2>/dev/null; }
 runs() { [ "$(look '{{.State.Running}}' "$1")" = true ]; }
 # A container's own instance: another service may have a release of the same name.
 serves() { docker exec "overlap-$1" /server probe >/dev/null 2>&1; }
-restarts() { docker update --restart "$2" "overlap-$1" >/dev/null; }
+# restarts tries again: Docker changes nothing of a container that ends in that moment.
+restarts() {
+	for _ in 1 2 3 4 5; do
+		docker update --restart "$2" "overlap-$1" >/dev/null && return
+		sleep 0.2
+	done
+	return 1
+}
 
 # putAway stops a colour for good: with a policy Docker would start at boot what has exited
 # with anything but 0, stopped or not.
-putAway() { restarts "$1" no && docker stop "overlap-$1" >/dev/null; }
+putAway() { docker stop "overlap-$1" >/dev/null && restarts "$1" no; }
 
 # start is what "server upgrade" runs: Docker starts the colour, in a new container, and we
 # stay until it serves. So one that ends before need not be waited for.
@@ -79,8 +86,9 @@ shift
 exec 9>lock
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 if runs blue && runs green; then
-	say "both colours run. Of the one that is not wanted: docker stop overlap-COLOUR"
-	say "and of the other one: docker update --restart unless-stopped overlap-COLOUR"
+	say "both colours run. The one that is not wanted:"
+	say "  docker stop overlap-COLOUR && docker update --restart no overlap-COLOUR"
+	say "and the other one: docker update --restart unless-stopped overlap-COLOUR"
 	exit 1
 elif runs blue; then old=blue free=green
 elif runs green; then old=green free=blue

@@ -86,6 +86,45 @@ exec `+recipe.Server+` "$@"
 	isInPlace(t, "v2", "1", "0")
 }
 
+// Broken on purpose, and seen red: upgrade.sh asks for the release by its name.
+func TestAnotherServiceMayHaveReleasesOfTheSameNames(t *testing.T) {
+	install(t)
+	const other = "setsid -f " + recipe.Server + " serve --addr 127.0.0.1:809"
+	recipe.Shell(t, other+"1 --release v1\n"+other+"2 --release v2")
+	t.Cleanup(func() { recipe.Kill(t, "127.0.0.1:809") })
+	recipe.Eventually(t, "the other one serves", func() bool { return recipe.Serving("v2") })
+	recipe.Write(t, release2+"/server", recipe.BrokenReleases()["ends"], 0o755)
+	recipe.Copy(t, "overlap.yaml", release2+"/overlap.yaml")
+	if out := recipe.Fails(t, upgrade, "v2", "--ready-timeout", "3s"); !strings.Contains(out, "v1 is still in place") {
+		t.Error("it does not say that v1 is still in place")
+	}
+	isInPlace(t, "v1", "0", "1")
+	prepare(t, recipe.Server)
+	recipe.Run(t, upgrade, "v2")
+	isInPlace(t, "v2", "1", "0")
+}
+
+func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
+	install(t)
+	for args, says := range map[string]string{
+		" v9":           "there is no /opt/overlap/releases/v9/server",
+		" v1":           "v1 is in place already",
+		" ../etc":       "Usage: upgrade.sh RELEASE",
+		"":              "Usage: upgrade.sh RELEASE",
+		" --soak 2s v2": "Usage: upgrade.sh RELEASE",
+	} {
+		if out := recipe.Fails(t, "sh", "-c", upgrade+args); !strings.Contains(out, says) {
+			t.Errorf("upgrade.sh%s does not say %q", args, says)
+		}
+	}
+	isInPlace(t, "v1", "0", "1")
+	recipe.Run(t, "supervisorctl", "stop", "overlap-0")
+	prepare(t, recipe.Server)
+	if out := recipe.Fails(t, upgrade, "v2"); !strings.Contains(out, "no slot runs") {
+		t.Error("it does not say that nobody serves")
+	}
+}
+
 // prepare puts a program where v2 is.
 func prepare(t *testing.T, program string) {
 	t.Helper()

@@ -21,7 +21,7 @@ say() { echo "upgrade.sh: $*" >&2 || :; }
 
 case ${1:-} in
 -h | --help) usage; exit 0 ;;
-'' | .* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
+'' | .* | -* | *[!A-Za-z0-9._-]*) usage >&2; exit 2 ;;
 esac
 
 base=/opt/overlap

@@ -90,6 +90,18 @@ func TestTheServersUpgradeSaysTheVerdict(t *testing.T) {
 	load.StopLossless("v1", "v2", "v3")
 }
 
+// Whichever of the two is first tells v1 to leave.
+func TestTheServersUpgradeAndTheDropInTogetherLeaveTheNewReleaseInPlace(t *testing.T) {
+	s := install(t)
+	commands := recipe.Section(t, "Upgrade by one command")
+	recipe.Shell(t, commands[:strings.Index(commands, "install -D -t /opt/overlap/releases/")])
+	load := recipe.StartLoad(t, url)
+	recipe.Copy(t, recipe.Server, program("v2"))
+	recipe.Shell(t, program("v1")+" upgrade --soak 2s --release v2 -- systemctl start overlap@v2 || true")
+	isInPlace(t, s, "v2", "v1")
+	load.StopLossless("v1", "v2")
+}
+
 // Broken on purpose, and seen red: no ExecStartPost; auto-retire.sh does not lock, disables
 // nobody, or has the others retire by themselves ("server retire").
 func TestAReleaseThatServesHasTheOthersRetire(t *testing.T) {
