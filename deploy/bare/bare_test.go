@@ -67,6 +67,15 @@ func TestNeitherAnInterruptionNorAnotherUpgradeIsInTheWay(t *testing.T) {
 	recipe.Run(t, upgrade, "v1")
 }
 
+// Its exit code is not 0, for it could not say the verdict. Broken on purpose, and seen red: PIPE
+// ends "server upgrade".
+func TestAnUpgradeWhoseOutputNobodyReadsGoesOn(t *testing.T) {
+	install(t)
+	recipe.Copy(t, recipe.Server, program2)
+	recipe.Shell(t, "sh -c '"+upgrade+" v2 --soak 1s; echo $? >/tmp/code' 2>&1 | head -n 1; grep -x 1 /tmp/code")
+	isInPlace(t, "v2")
+}
+
 // Broken on purpose, and seen red: without a look at who serves.
 func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
 	install(t)
