@@ -7,7 +7,7 @@ new=overlap@$1.service
 # One after the other: of two that are started at once the first stops the second.
 exec 9>/run/overlap-retire
 flock -w 100 9 || { echo "another release has been at this for 100 s: both serve, see overlap@*" >&2; exit 1; }
-"/opt/overlap/releases/$1/server" probe --release "$1"
+"/opt/overlap/releases/$1/server" probe --pid "$MAINPID"
 
 systemctl --quiet --no-reload enable "$new"
 for link in /etc/systemd/system/multi-user.target.wants/overlap@*.service; do
