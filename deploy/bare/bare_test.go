@@ -80,31 +80,25 @@ func TestAnUpgradeWhoseOutputNobodyReadsGoesOn(t *testing.T) {
 func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
 	install(t)
 	recipe.Copy(t, recipe.Server, program2)
-	refuses := func(args, says string) {
-		t.Helper()
-		if out := recipe.Fails(t, "sh", "-c", args); !strings.Contains(out, says) {
-			t.Errorf("%s does not say %q", args, says)
-		}
-	}
-	refuses(upgrade+" v9", "there is no program /opt/overlap/releases/v9/server")
-	refuses("/opt/overlap/start.sh v9", "there is no program /opt/overlap/releases/v9/server")
-	refuses(upgrade+" v1", "v1 is in place already")
-	refuses(upgrade+" v1 v2 x", "v1 is in place already")
+	recipe.Refuses(t, upgrade+" v9", "there is no program /opt/overlap/releases/v9/server")
+	recipe.Refuses(t, "/opt/overlap/start.sh v9", "there is no program /opt/overlap/releases/v9/server")
+	recipe.Refuses(t, upgrade+" v1", "v1 is in place already")
+	recipe.Refuses(t, upgrade+" v1 v2 x", "v1 is in place already")
 	for _, args := range []string{"", " ../etc", " --soak 2s v2"} {
-		refuses(upgrade+args, "Usage: upgrade.sh RELEASE")
+		recipe.Refuses(t, upgrade+args, "Usage: upgrade.sh RELEASE")
 	}
-	refuses("setpriv --reuid 65534 --clear-groups "+upgrade+" v2", "run it as root")
+	recipe.Refuses(t, "setpriv --reuid 65534 --clear-groups "+upgrade+" v2", "run it as root")
 	isInPlace(t, "v1")
 
 	recipe.Kill(t, "/opt/overlap/")
-	refuses(upgrade+" v1", "current points to v1, which does not serve")
-	refuses(upgrade+" v2", "current points to v1, which does not serve")
+	recipe.Refuses(t, upgrade+" v1", "current points to v1, which does not serve")
+	recipe.Refuses(t, upgrade+" v2", "current points to v1, which does not serve")
 	recipe.Run(t, "rm", "-r", "/opt/overlap/releases/v1")
-	refuses(upgrade+" v2", "current points to v1, and there is no program")
-	refuses("/opt/overlap/start.sh", "there is no program /opt/overlap/releases/v1/server")
+	recipe.Refuses(t, upgrade+" v2", "current points to v1, and there is no program")
+	recipe.Refuses(t, "/opt/overlap/start.sh", "there is no program /opt/overlap/releases/v1/server")
 	recipe.Run(t, "rm", "/opt/overlap/current")
-	refuses(upgrade+" v2", "there is no link /opt/overlap/current to the running release")
-	refuses("/opt/overlap/start.sh", "there is no program")
+	recipe.Refuses(t, upgrade+" v2", "there is no link /opt/overlap/current to the running release")
+	recipe.Refuses(t, "/opt/overlap/start.sh", "there is no program")
 }
 
 // Who has crashed does not serve on. Broken on purpose, and seen red: the link is moved by

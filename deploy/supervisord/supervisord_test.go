@@ -79,9 +79,7 @@ exec `+recipe.Server+` "$@"
 		t.Fatal(err)
 	}
 	recipe.KillAfter(t, v1, "slots/1/overlap.yaml")
-	if out := recipe.Fails(t, upgrade, "v2", "--soak", "2s"); !strings.Contains(out, "v1 has left, and v2 does not serve") {
-		t.Error("it does not say that v1 has left")
-	}
+	recipe.Refuses(t, upgrade+" v2 --soak 2s", "v1 has left, and v2 does not serve")
 	recipe.Eventually(t, "v2 serves again", func() bool { return recipe.Serving("v2") })
 	isInPlace(t, "v2", "1", "0")
 }
@@ -95,9 +93,7 @@ func TestAnotherServiceMayHaveReleasesOfTheSameNames(t *testing.T) {
 	recipe.Eventually(t, "the other one serves", func() bool { return recipe.Serving("v2") })
 	recipe.Write(t, release2+"/server", recipe.BrokenReleases()["ends"], 0o755)
 	recipe.Copy(t, "overlap.yaml", release2+"/overlap.yaml")
-	if out := recipe.Fails(t, upgrade, "v2", "--ready-timeout", "3s"); !strings.Contains(out, "v1 is still in place") {
-		t.Error("it does not say that v1 is still in place")
-	}
+	recipe.Refuses(t, upgrade+" v2 --ready-timeout 3s", "v1 is still in place")
 	isInPlace(t, "v1", "0", "1")
 	prepare(t, recipe.Server)
 	recipe.Run(t, upgrade, "v2")
@@ -106,23 +102,15 @@ func TestAnotherServiceMayHaveReleasesOfTheSameNames(t *testing.T) {
 
 func TestRefusesWhatItCannotPutInPlace(t *testing.T) {
 	install(t)
-	for args, says := range map[string]string{
-		" v9":           "there is no /opt/overlap/releases/v9/server",
-		" v1":           "v1 is in place already",
-		" ../etc":       "Usage: upgrade.sh RELEASE",
-		"":              "Usage: upgrade.sh RELEASE",
-		" --soak 2s v2": "Usage: upgrade.sh RELEASE",
-	} {
-		if out := recipe.Fails(t, "sh", "-c", upgrade+args); !strings.Contains(out, says) {
-			t.Errorf("upgrade.sh%s does not say %q", args, says)
-		}
+	recipe.Refuses(t, upgrade+" v9", "there is no /opt/overlap/releases/v9/server")
+	recipe.Refuses(t, upgrade+" v1", "v1 is in place already")
+	for _, args := range []string{"", " ../etc", " --soak 2s v2"} {
+		recipe.Refuses(t, upgrade+args, "Usage: upgrade.sh RELEASE")
 	}
 	isInPlace(t, "v1", "0", "1")
 	recipe.Run(t, "supervisorctl", "stop", "overlap-0")
 	prepare(t, recipe.Server)
-	if out := recipe.Fails(t, upgrade, "v2"); !strings.Contains(out, "no slot runs") {
-		t.Error("it does not say that nobody serves")
-	}
+	recipe.Refuses(t, upgrade+" v2", "no slot runs")
 }
 
 // prepare puts a program where v2 is.

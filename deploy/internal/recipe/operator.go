@@ -53,6 +53,14 @@ func Fails(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
+// Refuses runs commands that have to fail, and to say why.
+func Refuses(t testing.TB, commands, why string) {
+	t.Helper()
+	if out := Fails(t, "sh", "-c", commands); !strings.Contains(out, why) {
+		t.Errorf("%s does not say %q", commands, why)
+	}
+}
+
 // Eventually waits until something is so.
 func Eventually(t testing.TB, what string, so func() bool) {
 	t.Helper()
