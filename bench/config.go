@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ba995850/overlap/bench/wire"
 )
 
 // config is what the flags say.
@@ -28,6 +30,7 @@ type config struct {
 	ticketKeys  bool
 	h2c         bool
 	front       string
+	wire        *wire.Spec // nil: none
 
 	url      *url.URL
 	duration time.Duration
@@ -40,6 +43,14 @@ type config struct {
 
 	json bool
 }
+
+// What a wire asks for. Nine losses in a row, from a RTO of 200ms on, take 100s. And the
+// linger timeout is the server's default: a request that is sent again three times must
+// not find the connection closed.
+const (
+	wireTimeout = 2 * time.Minute
+	wireLinger  = 10 * time.Second
+)
 
 const help = `Bench upgrades a service under load and counts every request. It needs nothing but Go.
 
@@ -55,6 +66,10 @@ what became of each one, how long they took, and whether the servers' verdicts a
   go run ./bench --load new --clients 64  only new connections, 64 at a time
   go run ./bench --list                   the scenarios: TLS, HTTP/2, WebSockets, proxies in front …
   go run ./bench --scenario h2,nginx      some of them, one after the other; the other flags override
+  go run ./bench --wire 80ms,1% --clients 400
+                                          over a network with a round trip of 80ms that loses 1% of
+                                          the packets of each direction (as root, or under unshare -r);
+                                          also: 80ms,1%,jitter=5ms,reorder=1%
   go run ./bench --url http://HOST:PORT --duration 60s
                                           a running service, upgraded by hand meanwhile;
                                           its header "Release" tells the releases apart
@@ -84,11 +99,11 @@ type raw struct {
 	list       bool
 	loads, url string
 	closed     bool
-	paced      bool // --pace was given
+	given      map[string]bool // the flags that were given, by name
 }
 
 func flags(c *config) (*flag.FlagSet, *raw) {
-	r := new(raw)
+	r := &raw{given: map[string]bool{}}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run says what is wrong, in one line
 	fs.StringVar(&r.scenarios, "scenario", "", "run these scenarios, by `name`: flags that belong together")
@@ -105,6 +120,11 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	fs.BoolVar(&c.ticketKeys, "ticket-keys", true, "with --tls: the releases share the keys of session tickets")
 	fs.BoolVar(&c.h2c, "h2c", false, "the servers speak HTTP/2 in clear too")
 	fs.StringVar(&c.front, "front", "", "a `proxy` between clients and servers: "+proxyNames())
+	fs.Func("wire", "a `network` between clients and servers: round trip, loss each way, jitter, packets out of order; see above", func(text string) error {
+		spec, err := wire.Parse(text)
+		c.wire = &spec
+		return err
+	})
 	fs.StringVar(&r.url, "url", "", "drive the service at this `address` instead of servers of our own")
 	fs.DurationVar(&c.duration, "duration", time.Minute, "with --url: for how long, unless interrupted")
 	fs.StringVar(&r.loads, "load", usualLoads(), "which loads, by name")
@@ -163,7 +183,7 @@ func read(scenario, args []string) (config, *raw, error) {
 			return c, r, fmt.Errorf("read the flags: %q is none", fs.Arg(0))
 		}
 	}
-	fs.Visit(func(f *flag.Flag) { r.paced = r.paced || f.Name == "pace" })
+	fs.Visit(func(f *flag.Flag) { r.given[f.Name] = true })
 	return c, r, nil
 }
 
@@ -171,13 +191,14 @@ func (c *config) finish(r *raw) error {
 	if err := c.complete(r); err != nil {
 		return err
 	}
-	return c.validate()
+	return c.validate(r)
 }
 
 func (c *config) complete(r *raw) (err error) {
+	c.slowDown(r)
 	// What plain retirement loses is what is under way just then. At the
 	// default pace that is one request or two, and by chance it is none.
-	if r.closed || c.retire == "plain" && !r.paced {
+	if r.closed || c.retire == "plain" && !r.given["pace"] {
 		c.pace = 0
 	}
 	if c.ipv6 {
@@ -199,7 +220,25 @@ func (c *config) complete(r *raw) (err error) {
 	return nil
 }
 
-func (c *config) validate() error {
+// slowDown lets a wire take its time, unless the flags say otherwise: what it only delays
+// is no loss. A packet that is lost again and again comes after RTO, 3 RTO, 7 RTO …, and
+// the round trip is a pace already.
+func (c *config) slowDown(r *raw) {
+	if c.wire == nil {
+		return
+	}
+	if !r.given["timeout"] {
+		c.timeout = wireTimeout
+	}
+	if !r.given["linger-timeout"] {
+		c.linger = wireLinger
+	}
+	if !r.given["pace"] {
+		c.pace = 0
+	}
+}
+
+func (c *config) validate(r *raw) error {
 	switch {
 	case c.retire != "graceful" && c.retire != "plain":
 		return fmt.Errorf("read --retire %s: say graceful or plain", c.retire)
@@ -207,6 +246,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("read --clients %d: at least one is needed", c.clients)
 	case c.upgrades < 0 || c.pace < 0 || c.rest < 0 || c.duration <= 0 || c.timeout <= 0:
 		return fmt.Errorf("read the flags: a negative number, or no time at all, has no meaning here")
+	case c.wire != nil && (c.url != nil || c.front != "" || c.ipv6 || r.given["addr"]):
+		return fmt.Errorf("read --wire %v: it has addresses of its own, for servers of our own: leave out --url, --front, --ipv6 and --addr", c.wire)
 	case c.url == nil && c.retire == "graceful" && c.linger <= longestIdle(*c):
 		// No server can win this race: it must close the idle connection at
 		// some time, and the client's next request may be on its way just then.
@@ -242,6 +283,9 @@ func (c config) String() string {
 	pace := fmt.Sprintf("%v requests/s", c.pace)
 	if c.pace == 0 {
 		pace = "closed loop"
+	}
+	if c.wire != nil {
+		pace += fmt.Sprintf("; over a wire of %v", c.wire)
 	}
 	if c.scenario != "" {
 		pace += "; scenario " + c.scenario

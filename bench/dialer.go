@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/ba995850/overlap/bench/wire"
 )
 
 // dialer opens the connections of one client.
 type dialer struct {
 	// addr is an IP address and port, see target.addr.
 	addr string
+	// wire is what the client is at the near end of, or nil: the host's own network.
+	wire *wire.Wire
 	// tls is nil for clear text.
 	tls *tls.Config
 	// source is the client's own address, or nil: the kernel's choice. One address
@@ -30,8 +34,7 @@ func (d dialer) placed(k kind, i int) dialer {
 
 // dial returns a connection that is ready for the first byte of a request.
 func (d dialer) dial(deadline time.Time) (net.Conn, error) {
-	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1, LocalAddr: d.source}
-	conn, err := dialer.Dial("tcp", d.addr)
+	conn, err := d.connect(deadline)
 	if err != nil || d.tls == nil {
 		return conn, err
 	}
@@ -41,6 +44,14 @@ func (d dialer) dial(deadline time.Time) (net.Conn, error) {
 		return nil, fmt.Errorf("shake hands: %w", err)
 	}
 	return secure, nil
+}
+
+func (d dialer) connect(deadline time.Time) (net.Conn, error) {
+	if d.wire != nil {
+		return d.wire.Dial(d.addr, deadline)
+	}
+	dialer := net.Dialer{Deadline: deadline, KeepAlive: -1, LocalAddr: d.source}
+	return dialer.Dial("tcp", d.addr)
 }
 
 func shakeHands(conn *tls.Conn, deadline time.Time) error {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/ba995850/overlap/bench/wire"
 )
 
 // evidence is all that a run brought to light. The report is a function of it
@@ -14,9 +16,10 @@ type evidence struct {
 	handovers  []handover
 	moment     string // what handover.at is
 	departures []departure
-	complaints []string // of the proxy in front, in its log
-	sharedKeys *bool    // whether all releases have the same ticket keys; nil: who knows
-	judged     bool     // whether the servers' words must agree with what the clients saw
+	complaints []string      // of the proxy in front, in its log
+	sharedKeys *bool         // whether all releases have the same ticket keys; nil: who knows
+	wire       *wire.Traffic // nil: there was none
+	judged     bool          // whether the servers' words must agree with what the clients saw
 }
 
 // handover is one upgrade, in the run's time.

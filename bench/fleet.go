@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/ba995850/overlap/bench/wire"
 )
 
 const serverPackage = "github.com/ba995850/overlap/cmd/server"
@@ -20,6 +22,7 @@ const serverPackage = "github.com/ba995850/overlap/cmd/server"
 type fleet struct {
 	dir      string
 	addr     string
+	wire     *wire.Wire // nil: none, the servers are on this host
 	flags    []string
 	clock    clock
 	releases []*release
@@ -39,7 +42,7 @@ func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) 
 			f.close()
 		}
 	}()
-	if f.addr, err = freeAddr(c.addr); err != nil {
+	if err := f.place(c); err != nil {
 		return nil, err
 	}
 	if c.tls {
@@ -51,6 +54,19 @@ func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) 
 		return f, copyFile(f.binary(), c.server)
 	}
 	return f, build(ctx, f.binary())
+}
+
+// place finds where the servers listen: on this host, or at the far end of a wire.
+func (f *fleet) place(c config) (err error) {
+	if c.wire == nil {
+		f.addr, err = freeAddr(c.addr)
+		return err
+	}
+	if f.wire, err = wire.Open(*c.wire, c.seed); err != nil {
+		return fmt.Errorf("open the wire: %w", err)
+	}
+	f.addr = wire.ServerAddr
+	return nil
 }
 
 func serverFlags(c config) []string {
@@ -66,7 +82,7 @@ func serverFlags(c config) []string {
 }
 
 // dialer returns how a client gets to the servers.
-func (f *fleet) dialer() dialer { return dialer{addr: f.addr, tls: f.trust} }
+func (f *fleet) dialer() dialer { return dialer{addr: f.addr, wire: f.wire, tls: f.trust} }
 
 func (f *fleet) binary() string { return filepath.Join(f.dir, "server") }
 
@@ -84,7 +100,7 @@ func (f *fleet) start() (*release, error) {
 		return nil, fmt.Errorf("install %s: %w", name, err)
 	}
 	args := append([]string{"serve", "--addr", f.addr, "--release", name}, f.flags...)
-	p, err := startProcess(name, binary, filepath.Join(dir, "log"), args, f.clock)
+	p, err := startProcess(name, binary, filepath.Join(dir, "log"), args, f.clock, f.starter())
 	if err != nil {
 		return nil, err
 	}
@@ -93,13 +109,36 @@ func (f *fleet) start() (*release, error) {
 	return r, nil
 }
 
-// close stops what still runs, and removes the directory.
+// starter returns what starts a release where it belongs.
+func (f *fleet) starter() func(*exec.Cmd) error {
+	if f.wire != nil {
+		return f.wire.Start
+	}
+	return (*exec.Cmd).Start
+}
+
+// traffic returns what the wire did, or nil.
+func (f *fleet) traffic() (*wire.Traffic, error) {
+	if f.wire == nil {
+		return nil, nil
+	}
+	t, err := f.wire.Traffic()
+	if err != nil {
+		return nil, fmt.Errorf("carry packets over the wire: %w", err)
+	}
+	return &t, nil
+}
+
+// close stops what still runs, takes the wire away, and removes the directory.
 func (f *fleet) close() {
 	var stopping sync.WaitGroup
 	for _, r := range f.releases {
 		stopping.Go(r.stop)
 	}
 	stopping.Wait()
+	if f.wire != nil {
+		f.wire.Close()
+	}
 	_ = os.RemoveAll(f.dir) // left to the system's own cleaning of temporary files
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/ba995850/overlap/bench/wire"
 )
 
 // printReport writes the report as text.
@@ -21,6 +23,9 @@ func printReport(w io.Writer, r report) {
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Counts)) {
 		fmt.Fprintf(w, "%s: %d\n", what, r.Counts[what])
+	}
+	if r.Wire != nil {
+		printWire(w, *r.Wire)
 	}
 	printTrouble(w, r)
 	fmt.Fprintln(w, verdictLine(r))
@@ -113,6 +118,22 @@ func printDepartures(w io.Writer, r report) {
 	}
 	t.Flush()
 	fmt.Fprintln(w, "(steered, closed and exit: from SIGTERM on)")
+}
+
+func printWire(w io.Writer, t wire.Traffic) {
+	table := table(w, "wire "+t.Spec, "packets", "dropped", "", "reordered", "", "overrun")
+	for _, d := range []struct {
+		name string
+		wire.Counts
+	}{{"to the servers", t.ToServers}, {"to the clients", t.ToClients}} {
+		row(table, d.name, d.Packets, d.Dropped, part(d.Dropped, d.Packets), d.Reordered, part(d.Reordered, d.Packets), d.Overrun)
+	}
+	table.Flush()
+	fmt.Fprintln(w, "(overrun: thrown away by the kernel, because the wire did not keep up)")
+}
+
+func part(some, all int) string {
+	return fmt.Sprintf("%.2f%%", 100*float64(some)/float64(max(all, 1)))
 }
 
 // printTrouble says what went wrong and, where nothing should have, what the

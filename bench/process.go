@@ -24,8 +24,9 @@ type process struct {
 	exited chan struct{} // closed by reap
 }
 
-// startProcess starts a program. It has to be waited for: see stop.
-func startProcess(name, program, log string, args []string, clock clock) (*process, error) {
+// startProcess starts a program, by start, which is usually (*exec.Cmd).Start. It has to
+// be waited for: see stop.
+func startProcess(name, program, log string, args []string, clock clock, start func(*exec.Cmd) error) (*process, error) {
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -36,7 +37,7 @@ func startProcess(name, program, log string, args []string, clock clock) (*proce
 	p.cmd.Stdout, p.cmd.Stderr = file, file
 	detach(p.cmd)
 	p.began = clock.now()
-	if err := p.cmd.Start(); err != nil {
+	if err := start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	go p.reap()

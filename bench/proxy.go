@@ -65,7 +65,7 @@ func startFront(ctx context.Context, p *proxy, dir, addr string, clock clock) (*
 	if err := p.configure(config, place{f.addr, addr, dir, os.Geteuid() == 0}); err != nil {
 		return nil, fmt.Errorf("configure %s: %w", p.name, err)
 	}
-	f.process, err = startProcess(p.name, program, filepath.Join(dir, "proxy.log"), append(p.args[:len(p.args):len(p.args)], config), clock)
+	f.process, err = startProcess(p.name, program, filepath.Join(dir, "proxy.log"), append(p.args[:len(p.args):len(p.args)], config), clock, (*exec.Cmd).Start)
 	if err != nil {
 		return nil, err
 	}

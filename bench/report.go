@@ -1,6 +1,11 @@
 package main
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ba995850/overlap/bench/wire"
+)
 
 // report is what a run comes to. All times are in seconds.
 type report struct {
@@ -23,6 +28,7 @@ type report struct {
 	Judged        bool           `json:"judged"`
 	Counts        map[string]int `json:"counts"`     // of what is neither an answer nor a loss
 	Complaints    []string       `json:"complaints"` // of the proxy in front
+	Wire          *wire.Traffic  `json:"wire,omitempty"`
 	Disagreements []string       `json:"disagreements"`
 	Examples      []string       `json:"examples"` // of errors, one for each class and load
 }
@@ -52,7 +58,7 @@ type handoverSum struct {
 // account draws the sums.
 func account(e evidence) report {
 	r := report{Sent: e.sent, Judged: e.judged, Moment: e.moment, Departures: e.departures,
-		Counts: e.counts, Complaints: e.complaints, Failures: map[string]int{}}
+		Counts: e.counts, Complaints: e.complaints, Wire: e.wire, Failures: map[string]int{}}
 	for _, o := range losses() {
 		r.Failures[o.String()] = 0
 	}
@@ -99,7 +105,7 @@ func (r *report) fail(rec record) {
 	class := rec.outcome.String()
 	r.Failures[class]++
 	if r.Failures[class] == 1 {
-		r.Examples = append(r.Examples, class+": "+rec.kind+": "+rec.detail)
+		r.Examples = append(r.Examples, example(rec))
 	}
 }
 
@@ -111,8 +117,15 @@ func (r *report) countProbes(probes []record) {
 			continue
 		}
 		r.ProbesFailed++
-		r.Examples = append(r.Examples, rec.outcome.String()+": probe: "+rec.detail)
+		r.Examples = append(r.Examples, example(rec))
 	}
+}
+
+// example says what failed, when, and how long it took: an end after a round number of
+// seconds is somebody's timeout.
+func example(rec record) string {
+	return fmt.Sprintf("%s: %s, due at %.1fs, after %v: %s",
+		rec.outcome, rec.kind, rec.due.Seconds(), seconds(rec.latency.Seconds()), rec.detail)
 }
 
 func (r *report) measure(e evidence) {

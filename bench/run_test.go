@@ -25,7 +25,13 @@ var server = sync.OnceValues(func() (path string, err error) {
 	return path, build(context.Background(), path)
 })
 
+// asBench makes a process of this binary the bench.
+const asBench = "OVERLAP_BENCH_TEST_BENCH"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asBench) != "" {
+		main()
+	}
 	code := m.Run()
 	if path, err := server(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
@@ -135,6 +141,8 @@ func TestWrongUsageIsRefused(t *testing.T) {
 	for _, args := range []string{
 		"--retire now", "--load none", "--clients 0", "--upgrades -1", "--timeout 0s", "--addr", "--nonsense", "surplus",
 		"--url https://127.0.0.1", "--linger-timeout 100ms",
+		"--wire 80", "--wire 80ms,1%,rate=1Mbit", "--wire 80ms,1% --ipv6", "--wire 80ms,1% --addr 127.0.0.1:0",
+		"--wire 80ms,1% --front nginx", "--wire 80ms,1% --url http://127.0.0.1:1", "--wire 80ms,1% --timeout 0s",
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), env{io.Discard, &stderr}, strings.Fields(args)); code != exitUsage {

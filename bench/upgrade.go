@@ -130,7 +130,12 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	s.evidence.judged = s.retire == "graceful"
 	s.evidence.sharedKeys = &s.ticketKeys
 	s.evidence.moment = "SIGTERM"
-	if err := s.awaitExits(ctx); err != nil || s.proxy == nil {
+	if err := s.awaitExits(ctx); err != nil {
+		return err
+	}
+	traffic, err := s.fleet.traffic()
+	s.evidence.wire = traffic
+	if err != nil || s.proxy == nil {
 		return err
 	}
 	found, err := s.proxy.complaints()
