@@ -120,12 +120,14 @@ func (s *service) servers() []*http.Server {
 
 // server bounds what a client can hold without asking for anything. It does not
 // bound requests and responses (ReadTimeout, WriteTimeout): a long upload and a
-// slow answer are legitimate, and a retirement bounds them by DrainTimeout.
+// slow answer are legitimate, and a retirement bounds them by DrainTimeout. Nor does it
+// end what the network only delays: where 5% of the packets are lost, a first request
+// can take more than 10s. A minute is nginx's client_header_timeout.
 func (s *service) server(a address, handler http.Handler) *http.Server {
 	srv := &http.Server{
 		Addr:              a.hostport,
 		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),

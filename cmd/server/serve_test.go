@@ -126,6 +126,9 @@ func TestASlowClientCannotHoldAConnectionForEver(t *testing.T) {
 	if srv.ReadHeaderTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
 		t.Errorf("got %+v", srv)
 	}
+	if srv.ReadHeaderTimeout < time.Minute {
+		t.Errorf("a request has %v to arrive, which a network that loses packets may take", srv.ReadHeaderTimeout)
+	}
 	if srv.ReadTimeout != 0 || srv.WriteTimeout != 0 {
 		t.Error("a long request is cut")
 	}
