@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The long runs behind the figures of the README: 100 upgrades in a row under each
 # kind of usual load, 20 over IPv6, as an ordinary user, with releases that pile up, 50 of
-# each scenario that is TLS, HTTP/2, slow, or behind a proxy. Each run prints its
-# accounting; one lost request ends it. And 100 upgrades by "server upgrade", whose counts
-# have to agree with the client's. About an hour on two cores.
+# each scenario that is TLS, HTTP/2, slow, or behind a proxy, 20 for 400 clients over each
+# of two networks that lose packets. Each run prints its accounting; one lost
+# request ends it. And 100 upgrades by "server upgrade", whose counts have to agree with
+# the client's. About an hour and a half on two cores.
 #
 #   bench/reach.sh                all of it
 #   bench/reach.sh usual          what has no name
@@ -20,7 +21,7 @@ go build -o "$dir/bench" ./bench
 run() {
 	echo "== bench $*"
 	"${as[@]}" "$dir/bench" --server "$dir/server" "$@" >"$dir/out" 2>&1 || { cat "$dir/out"; exit 1; }
-	grep -E '^(sent|PASS|FAIL|steady|median|one retirement|of th.se resumed|handshakes)' "$dir/out"
+	grep -E '^(to the |sent|PASS|FAIL|steady|median|one retirement|of th.se resumed|handshakes)' "$dir/out"
 }
 
 usual() {
@@ -43,6 +44,18 @@ usual() {
 	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain
 }
 
+# far N: 20 upgrades for 400 clients over the network N, by each kind of load.
+far() {
+	[ "$(id -u)" -eq 0 ] || as=(unshare -r)
+	for load in new keepalive; do
+		run --wire "$1" --load $load --clients 400 --upgrades 20 --rest 500ms
+		run --wire "$1" --tls --load $load --clients 400 --upgrades 20 --rest 500ms
+	done
+	run --wire "$1" --scenario h2 --upgrades 20 --rest 500ms # 100 streams on each of 4 connections
+	run --wire "$1" --scenario wire-h2 --upgrades 20 --rest 500ms
+	as=(env)
+}
+
 scenario() {
 	case $1 in
 	idle) # what a retirement costs, by the number of connections
@@ -50,6 +63,8 @@ scenario() {
 			run --scenario idle --clients $clients --upgrades 3 --rest 10s
 		done ;;
 	ws) run --scenario ws --upgrades 10 --rest 500ms ;;
+	wire) far 80ms,1% ;;
+	wire-far) far 300ms,5% ;;
 	tls-resume | tls-resume-apart) run --scenario "$1" --upgrades 20 --rest 300ms ;;
 	*) run --scenario "$1" --upgrades 50 --rest 300ms ;;
 	esac
@@ -57,7 +72,7 @@ scenario() {
 
 as=(env)
 if [ $# -eq 0 ]; then
-	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle
+	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle wire wire-far
 fi
 for name in "$@"; do
 	if [ "$name" = usual ]; then usual; else scenario "$name"; fi

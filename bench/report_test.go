@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,6 +103,15 @@ func TestAFailureIsNoThroughput(t *testing.T) {
 }
 
 // sessions adds 7 sessions that met another release, which knew so many of them.
+func TestAFailureSaysWhenItWasAndHowLongItTook(t *testing.T) {
+	e := oneUpgrade()
+	e.records[0] = newRecord("new", 1200*time.Millisecond, 10*time.Second, "", io.ErrUnexpectedEOF)
+	want := "eof: new, due at 1.2s, after 10s: unexpected EOF"
+	if got := account(e).Examples; len(got) != 1 || got[0] != want {
+		t.Errorf("the example is %q, should be %q", got, want)
+	}
+}
+
 func sessions(e *evidence, sharedKeys bool, known int) {
 	e.sharedKeys = &sharedKeys
 	e.counts = map[string]int{handshakesAcross: 7, resumedAcross: known}

@@ -88,6 +88,18 @@ var scenarios = [...]scenario{
 	}, {
 		name: "pipelined", what: "pairs of requests, sent before the first answer", plain: losesIdle,
 		flags: "--load pipelined --pace 0",
+	}, {
+		name: "wire", what: "400 clients over a network of 80ms that loses 1%, as root", plain: losesQueue,
+		flags: "--wire 80ms,1% --load new,keepalive --clients 200",
+	}, {
+		name: "wire-far", what: "400 clients over a network of 300ms that loses 5%", plain: losesQueue,
+		flags: "--wire 300ms,5% --load new,keepalive --clients 200",
+	}, {
+		name: "wire-tls", what: "400 clients that speak TLS over such a network, 80ms and 1%", plain: losesQueue,
+		flags: "--wire 80ms,1% --tls --load new,keepalive --clients 200",
+	}, {
+		name: "wire-h2", what: "400 clients that speak HTTP/2 over it, one stream at a time", plain: losesGoAway,
+		flags: "--wire 80ms,1% --tls --load h2-think --clients 400",
 	},
 }
 

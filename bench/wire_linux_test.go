@@ -87,6 +87,19 @@ func TestUpgradesOverAWireLoseNothingAndPlainOnesDo(t *testing.T) {
 	})
 }
 
+// Each scenario once, in short. (wire-far is the first one over a longer way.)
+func TestScenariosOverAWireLoseNothing(t *testing.T) {
+	needsTUN(t)
+	asRoot(t, func(t *testing.T) {
+		for _, name := range []string{"wire", "wire-tls", "wire-h2"} {
+			code, r := runBench(t, "--scenario", name, "--clients", "5", "--upgrades", "1", "--rest", "300ms")
+			if r.lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 || r.Wire == nil {
+				t.Errorf("%s: lost %d of %d, exit code %d, disagreements %q", name, r.lost(), r.Sent, code, r.Disagreements)
+			}
+		}
+	})
+}
+
 func TestNothingIsLeftOfABenchThatIsKilled(t *testing.T) {
 	needsTUN(t)
 	path, err := server()
@@ -142,7 +155,7 @@ func TestAWireHasTimeEnough(t *testing.T) {
 		timeout, linger time.Duration
 		pace            float64
 	}{
-		{[]string{"--wire", "300ms,5%"}, 2 * time.Minute, 10 * time.Second, 0},
+		{[]string{"--wire", "300ms,5%"}, 2 * time.Minute, 20 * time.Second, 0},
 		{[]string{"--wire", "300ms,5%", "--timeout", "9s", "--linger-timeout", "3s", "--pace", "50"}, 9 * time.Second, 3 * time.Second, 50},
 	} {
 		all, err := parse(append(test.args, "--clients", "1"))
