@@ -17,10 +17,14 @@
 //   - a GOAWAY of ours behind net/http's own: TestNoGOAWAYTakesBackWhatNetHTTPHasSaid
 //   - an answer ends its stream: TestAnAnswerThatDoesNotNeedTheBodyArrivesWhole
 //   - the beginning tells at once: TestAnHTTP2ConnectionGoesOnAfterResume
+//   - net/http is told that the preface was read when it was not:
+//     TestAnHTTP2ClientMayBeginLate
+//   - it is HTTP/2 before its preface: TestAnHTTP2ClientThatDoesNotBeginEndsWithTheClock
 
 package drain
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"testing"
@@ -136,6 +140,34 @@ func TestAnHTTP2ConnectionThatIsNeverUsedEndsWithTheClock(t *testing.T) {
 		s.flushed(t)
 		equal(t, "late", s.Late(), 0)
 	})
+}
+
+// Where packets are lost, the preface comes after the handshake: net/http waits 10s for
+// it, and 2s for what follows.
+func TestAnHTTP2ClientMayBeginLate(t *testing.T) {
+	t.Parallel()
+	s := serveH2(t, http.HandlerFunc(hello))
+	c := connect2(t, s)
+	must(t, c.conn.(*tls.Conn).Handshake())
+	<-time.After(2500 * time.Millisecond)
+	c.greet()
+	c.get(1, "/")
+	equal(t, "the answer", c.answer(1), "hello")
+}
+
+// One that never begins does not hold up a retirement.
+func TestAnHTTP2ClientThatDoesNotBeginEndsWithTheClock(t *testing.T) {
+	s := serveH2(t, http.HandlerFunc(hello))
+	c := connect2(t, s)
+	must(t, c.conn.(*tls.Conn).Handshake())
+	s.Retire()
+	s.lingerNow(t)
+	must(t, c.tcp.SetReadDeadline(time.Now().Add(5*time.Second)))
+	_, err := io.Copy(io.Discard, c.tcp) // to the end of the server's side
+	must(t, err)
+	c.close()
+	s.flushed(t)
+	equal(t, "late", s.Late(), 0)
 }
 
 // Without a successor nothing lingers; but a client has the time to acknowledge.

@@ -34,10 +34,7 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 			return 0, errGreeting
 		}
 		heard := c.http2.heard(p[k:n])
-		if withholdPreface {
-			n = copy(p, p[k:n])
-		}
-		if heard && n > 0 {
+		if heard {
 			return n, err
 		}
 		if err != nil {

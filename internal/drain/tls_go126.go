@@ -6,14 +6,12 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"time"
 )
 
 // Up to Go 1.26 net/http does TLS only with a *tls.Conn, and hands HTTP/2 to the function
 // that TLSNextProto has for it. There is another for HTTP/2 without TLS, which takes
 // any connection, by a detour, and asks it for its ConnectionState: r.TLS is right.
-
-// withholdPreface: that other function believes that the preface has been read.
-const withholdPreface = true
 
 func listenTLS(ln net.Listener, cfg *tls.Config) net.Listener { return tls.NewListener(ln, cfg) }
 
@@ -28,14 +26,37 @@ func (cs *Conns) watchTLS(srv *http.Server, _ net.Listener) {
 		return
 	}
 	srv.TLSNextProto["h2"] = func(srv *http.Server, c *tls.Conn, h http.Handler) {
-		watched := &tlsConn{Conn: c}
-		watched.speakHTTP2()
-		if watched.http2 == nil { // not a connection of ours
+		if unwrap(c) == nil { // not a connection of ours
 			secure(srv, c, h)
 			return
 		}
+		watched := &tlsConn{Conn: c}
+		if watched.awaitPreface() != nil {
+			return // net/http closes it
+		}
+		watched.speakHTTP2()
 		clear(srv, tls.Client(detour{watched: watched}, nil), h)
 	}
+}
+
+// prefaceTimeout is net/http's own.
+const prefaceTimeout = 10 * time.Second
+
+// awaitPreface reads the preface before net/http believes that it was read: from then on
+// it gives a client's SETTINGS 2s, and on a slow network the preface is on its way.
+func (c *tlsConn) awaitPreface() error {
+	defer time.AfterFunc(prefaceTimeout, func() { c.Conn.Close() }).Stop()
+	var buf [len(preface)]byte
+	for c.greeted < len(preface) {
+		n, err := c.Conn.Read(buf[:len(preface)-c.greeted])
+		if _, ok := c.greet(buf[:n]); !ok {
+			return errGreeting
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // detour is how net/http passes a connection without TLS to a function that takes a

@@ -16,9 +16,6 @@ import (
 // Since Go 1.27 net/http does TLS, and HTTP/2 over it, with whatever connection has
 // HandshakeContext and ConnectionState.
 
-// withholdPreface: net/http reads the preface itself.
-const withholdPreface = false
-
 func listenTLS(ln net.Listener, cfg *tls.Config) net.Listener {
 	return &tlsListener{Listener: ln, cfg: cfg}
 }
