@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -62,14 +61,18 @@ func startH2(conn net.Conn) (*h2conn, error) {
 	return c, nil
 }
 
+// hello goes out in one piece, as real clients send it: net/http's server waits 2s for the
+// SETTINGS behind a preface, and a packet that is lost alone may be longer on its way.
 func (c *h2conn) hello() error {
 	if err := c.conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(c.conn, http2.ClientPreface); err != nil {
+	hello := bytes.NewBufferString(http2.ClientPreface)
+	if err := http2.NewFramer(hello, nil).WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 0}); err != nil {
 		return err
 	}
-	return c.framer.WriteSettings(http2.Setting{ID: http2.SettingEnablePush, Val: 0})
+	_, err := hello.WriteTo(c.conn)
+	return err
 }
 
 // usable says whether new streams may be opened. As the HTTP/1 client does, it looks
