@@ -31,7 +31,7 @@ func (cs *Conns) watchTLS(srv *http.Server, _ net.Listener) {
 			return
 		}
 		watched := &tlsConn{Conn: c}
-		if watched.awaitPreface() != nil {
+		if watched.awaitPreface(max(prefaceTimeout, srv.ReadHeaderTimeout)) != nil {
 			return // net/http closes it
 		}
 		watched.speakHTTP2()
@@ -39,13 +39,13 @@ func (cs *Conns) watchTLS(srv *http.Server, _ net.Listener) {
 	}
 }
 
-// prefaceTimeout is net/http's own.
+// prefaceTimeout is net/http's own, for servers that do not give a request longer.
 const prefaceTimeout = 10 * time.Second
 
 // awaitPreface reads the preface before net/http believes that it was read: from then on
 // it gives a client's SETTINGS 2s, and on a slow network the preface is on its way.
-func (c *tlsConn) awaitPreface() error {
-	defer time.AfterFunc(prefaceTimeout, func() { c.Conn.Close() }).Stop()
+func (c *tlsConn) awaitPreface(within time.Duration) error {
+	defer time.AfterFunc(within, func() { c.Conn.Close() }).Stop()
 	var buf [len(preface)]byte
 	for c.greeted < len(preface) {
 		n, err := c.Conn.Read(buf[:len(preface)-c.greeted])
