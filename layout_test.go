@@ -31,7 +31,9 @@ var homes = map[string][]string{
 	"github.com/rogpeppe/go-internal/testscript":                {"cmd/server/"}, // in tests
 	"github.com/coreos/go-systemd/v22/daemon":                   {"cmd/server/notify.go"},
 	"github.com/creack/pty":                                     {"cmd/server/hangup"}, // in tests
-	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/"},
+	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/internal/report/"},
+	"github.com/ba995850/overlap/bench/internal/evidence":       {"bench/"},
+	"github.com/ba995850/overlap/bench/internal/report":         {"bench/"},
 	"github.com/ba995850/overlap":                               {"cmd/server/"},
 	"github.com/ba995850/overlap/bench/wire":                    {"bench/"},
 	"github.com/ba995850/overlap/cmd/server/metrics":            {"cmd/server/"},

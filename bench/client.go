@@ -20,6 +20,7 @@ type client struct {
 	timeout time.Duration
 
 	conn net.Conn // nil: none
+	no   int64    // of conn, see dialer.number
 	in   *bufio.Reader
 	body bytes.Buffer
 }
@@ -29,7 +30,8 @@ type answer struct {
 	status  int
 	release string
 	body    []byte
-	last    bool // the server said that it closes the connection
+	last    bool  // the server said that it closes the connection
+	conn    int64 // the number of the connection it came on
 }
 
 func newClient(d dialer, timeout time.Duration) *client {
@@ -55,9 +57,10 @@ func (c *client) converse(last bool, talk func() (answer, error)) (answer, error
 		return answer{}, err
 	}
 	if err := c.conn.SetDeadline(deadline); err != nil {
-		return answer{}, err
+		return answer{conn: c.no}, err
 	}
 	a, err := talk()
+	a.conn = c.no
 	if err != nil || last || a.last {
 		c.close()
 	}
@@ -78,7 +81,7 @@ func (c *client) connect(deadline time.Time) error {
 	if err != nil {
 		return err
 	}
-	c.conn = conn
+	c.conn, c.no = conn, c.dialer.number()
 	c.in.Reset(conn)
 	return nil
 }

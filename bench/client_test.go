@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 // fake serves each connection with handle, and waits for all at the test's end.
@@ -85,7 +87,7 @@ func seatAt(addr string, k kind, timeout time.Duration) seat {
 }
 
 // send makes one exchange and returns its record.
-func (h *hand) send() record {
+func (h *hand) send() evidence.Record {
 	h.call(context.Background(), &h.ledger)
 	return h.ledger.records[len(h.ledger.records)-1]
 }
@@ -94,23 +96,23 @@ func TestEveryFailureHasItsClass(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		handle func(*net.TCPConn)
-		want   outcome
+		want   evidence.Outcome
 	}{
-		{"whole", says(whole), answered},
-		{"reset before the request is read", func(conn *net.TCPConn) { conn.SetLinger(0) }, reset},
-		{"reset instead of an answer", func(conn *net.TCPConn) { says("")(conn); conn.SetLinger(0) }, reset},
-		{"closed before answering", says(""), eof},
-		{"closed within the head", says(whole[:30]), eof},
-		{"closed within the body", says(whole[:len(whole)-5]), eof},
-		{"never answered", func(conn *net.TCPConn) { io.Copy(io.Discard, conn) }, timeout},
-		{"503", says("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), status},
-		{"another release's body", says("HTTP/1.1 200 OK\r\nRelease: v2\r\nContent-Length: 14\r\n\r\nhello from v1\n"), body},
-		{"no HTTP", says("SSH-2.0-hello\r\n\r\n"), other},
+		{"whole", says(whole), evidence.Answered},
+		{"reset before the request is read", func(conn *net.TCPConn) { conn.SetLinger(0) }, evidence.Reset},
+		{"reset instead of an answer", func(conn *net.TCPConn) { says("")(conn); conn.SetLinger(0) }, evidence.Reset},
+		{"closed before answering", says(""), evidence.EOF},
+		{"closed within the head", says(whole[:30]), evidence.EOF},
+		{"closed within the body", says(whole[:len(whole)-5]), evidence.EOF},
+		{"never answered", func(conn *net.TCPConn) { io.Copy(io.Discard, conn) }, evidence.Timeout},
+		{"503", says("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), evidence.Status},
+		{"another release's body", says("HTTP/1.1 200 OK\r\nRelease: v2\r\nContent-Length: 14\r\n\r\nhello from v1\n"), evidence.Body},
+		{"no HTTP", says("SSH-2.0-hello\r\n\r\n"), evidence.Other},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newHand(t, fake(t, c.handle), "new", 200*time.Millisecond).send()
-			if r.outcome != c.want {
-				t.Errorf("counted as %v (%s), should be %v", r.outcome, r.detail, c.want)
+			if r.Outcome != c.want {
+				t.Errorf("counted as %v (%s), should be %v", r.Outcome, r.Detail, c.want)
 			}
 		})
 	}
@@ -122,8 +124,8 @@ func TestAClosedPortIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	if r := newHand(t, ln.Addr().String(), "new", time.Second).send(); r.outcome != refused {
-		t.Errorf("counted as %v (%s), should be refused", r.outcome, r.detail)
+	if r := newHand(t, ln.Addr().String(), "new", time.Second).send(); r.Outcome != evidence.Refused {
+		t.Errorf("counted as %v (%s), should be refused", r.Outcome, r.Detail)
 	}
 }
 
@@ -141,12 +143,12 @@ func TestAPostMustComeBackAsItWas(t *testing.T) {
 		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(posted), posted)
 	})
 	w := newHand(t, addr, "post", time.Second)
-	if r := w.send(); r.outcome != answered {
-		t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
+	if r := w.send(); r.Outcome != evidence.Answered {
+		t.Fatalf("counted as %v (%s), should be answered", r.Outcome, r.Detail)
 	}
 	broken = true
-	if r := w.send(); r.outcome != body {
-		t.Errorf("counted as %v (%s), should be body", r.outcome, r.detail)
+	if r := w.send(); r.Outcome != evidence.Body {
+		t.Errorf("counted as %v (%s), should be body", r.Outcome, r.Detail)
 	}
 }
 
@@ -164,8 +166,8 @@ func TestAKeptConnectionIsKept(t *testing.T) {
 	})
 	w := newHand(t, addr, "keepalive", time.Second)
 	for range 3 {
-		if r := w.send(); r.outcome != answered {
-			t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
+		if r := w.send(); r.Outcome != evidence.Answered {
+			t.Fatalf("counted as %v (%s), should be answered", r.Outcome, r.Detail)
 		}
 	}
 	if n := conns.Load(); n != 1 {
@@ -188,9 +190,9 @@ func TestARequestThatMeetsTheEndOfItsConnectionIsLostAndNotRepeated(t *testing.T
 		}
 	})
 	w := newHand(t, addr, "keepalive", time.Second)
-	for i, want := range []outcome{answered, eof, answered} {
-		if r := w.send(); r.outcome != want {
-			t.Errorf("request %d counted as %v (%s), should be %v", i+1, r.outcome, r.detail, want)
+	for i, want := range []evidence.Outcome{evidence.Answered, evidence.EOF, evidence.Answered} {
+		if r := w.send(); r.Outcome != want {
+			t.Errorf("request %d counted as %v (%s), should be %v", i+1, r.Outcome, r.Detail, want)
 		}
 	}
 	if n := requests.Load(); n != 3 {
@@ -205,8 +207,8 @@ func TestTheServersConnectionCloseIsHonoured(t *testing.T) {
 	})
 	w := newHand(t, addr, "keepalive", 500*time.Millisecond)
 	for range 2 {
-		if r := w.send(); r.outcome != answered {
-			t.Errorf("counted as %v (%s), should be answered", r.outcome, r.detail)
+		if r := w.send(); r.Outcome != evidence.Answered {
+			t.Errorf("counted as %v (%s), should be answered", r.Outcome, r.Detail)
 		}
 	}
 }

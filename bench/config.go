@@ -42,6 +42,9 @@ type config struct {
 	seed    uint64
 
 	json bool
+	raw  string // file for raw results; empty: none
+
+	settings map[string]string // all flags, as they were said
 }
 
 // What a wire asks for. Nine losses in a row, from a RTO of 200ms on, take 100s. And a
@@ -73,6 +76,9 @@ what became of each one, how long they took, and whether the servers' verdicts a
   go run ./bench --url http://HOST:PORT --duration 60s
                                           a running service, upgraded by hand meanwhile;
                                           its header "Release" tells the releases apart
+
+  go run ./bench --raw run.gz             keep every request, and make reports of it again and again:
+  go run ./bench report --help            text, HTML, SVG, benchstat, JSON
 
 Exit code: 0 nothing was lost, 1 something was or it could not run, 2 usage.
 
@@ -133,6 +139,7 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	fs.BoolVar(&r.closed, "closed", false, "closed loop: each client sends when it has its answer")
 	fs.DurationVar(&c.timeout, "timeout", 5*time.Second, "a request without its whole answer by then has failed")
 	fs.Uint64Var(&c.seed, "seed", 1, "the same seed gives the same bodies and pauses")
+	fs.StringVar(&c.raw, "raw", "", "write all that was seen to this new `file`, for \"bench report\"")
 	fs.BoolVar(&c.json, "json", false, "the report as JSON on stdout; the text goes to stderr")
 	return fs, r
 }
@@ -183,6 +190,8 @@ func read(scenario, args []string) (config, *raw, error) {
 			return c, r, fmt.Errorf("read the flags: %q is none", fs.Arg(0))
 		}
 	}
+	c.settings = map[string]string{}
+	fs.VisitAll(func(f *flag.Flag) { c.settings[f.Name] = f.Value.String() })
 	fs.Visit(func(f *flag.Flag) { r.given[f.Name] = true })
 	return c, r, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/ba995850/overlap/bench/wire"
@@ -20,6 +21,16 @@ type dialer struct {
 	// source is the client's own address, or nil: the kernel's choice. One address
 	// has some 28 000 ports, and what has closed keeps its port for a minute.
 	source net.Addr
+	// opened numbers the connections of a run; nil: nobody asks.
+	opened *atomic.Int64
+}
+
+// number returns the number of a connection that was just opened.
+func (d dialer) number() int64 {
+	if d.opened == nil {
+		return 0
+	}
+	return d.opened.Add(1)
 }
 
 // placed returns the dialer of a kind's client number i. Where there are many, they

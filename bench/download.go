@@ -50,7 +50,7 @@ func (d *downloader) call(_ context.Context, l *ledger) {
 		}
 		return d.stream(d.compare)
 	})
-	entry.end(a.release, err)
+	entry.end(a, err)
 }
 
 // compare reads the body at the reader's pace, and finds what is not as it should be.

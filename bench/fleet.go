@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ba995850/overlap/bench/wire"
@@ -26,7 +27,8 @@ type fleet struct {
 	flags    []string
 	clock    clock
 	releases []*release
-	trust    *tls.Config // what clients need to speak TLS; nil: clear text
+	trust    *tls.Config  // what clients need to speak TLS; nil: clear text
+	opened   atomic.Int64 // connections, of all clients
 }
 
 // newFleet builds the server, or takes the one that is given. The fleet has to
@@ -82,7 +84,9 @@ func serverFlags(c config) []string {
 }
 
 // dialer returns how a client gets to the servers.
-func (f *fleet) dialer() dialer { return dialer{addr: f.addr, wire: f.wire, tls: f.trust} }
+func (f *fleet) dialer() dialer {
+	return dialer{addr: f.addr, wire: f.wire, tls: f.trust, opened: &f.opened}
+}
 
 func (f *fleet) binary() string { return filepath.Join(f.dir, "server") }
 

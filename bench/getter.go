@@ -27,7 +27,7 @@ func newOldGetter(s seat) *getter {
 func (g *getter) call(_ context.Context, l *ledger) {
 	entry := l.begin()
 	a, err := g.ask(g.wire)
-	entry.end(a.release, err)
+	entry.end(a, err)
 }
 
 // ask sends what it is given, and judges the first answer.

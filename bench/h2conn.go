@@ -24,6 +24,7 @@ const (
 // with the connection, is the only one who reads.
 type h2conn struct {
 	conn   net.Conn
+	no     int64 // see dialer.number
 	framer *http2.Framer
 
 	writing sync.Mutex // taken before mu

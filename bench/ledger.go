@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
+)
 
 // ledger is where one worker writes down what was sent and what became of it.
 type ledger struct {
@@ -10,7 +14,7 @@ type ledger struct {
 
 	due     time.Duration // when the exchange was meant to begin, in the run's time
 	sent    int
-	records []record
+	records []evidence.Record
 	counts  map[string]int
 }
 
@@ -46,10 +50,10 @@ type entry struct {
 }
 
 // end notes what became of the request.
-func (e *entry) end(release string, err error) {
+func (e *entry) end(a answer, err error) {
 	l := e.ledger
-	r := newRecord(e.name, e.due, l.clock.now()-e.due, release, err)
-	r.apart, r.life = e.apart, e.life
+	r := newRecord(e.name, e.due, l.clock.now()-e.due, a, err)
+	r.Apart, r.Life = e.apart, e.life
 	l.records = append(l.records, r)
 	l.tally.add(r)
 }

@@ -39,6 +39,7 @@ func (l *link) take() (*h2conn, error) {
 	if l.conn, err = startH2(conn); err != nil {
 		return nil, err
 	}
+	l.conn.no = l.dialer.number()
 	return l.conn, nil
 }
 
@@ -95,7 +96,7 @@ func newStreamers(s seat) (callers []caller) {
 func (s *streamer) call(_ context.Context, l *ledger) {
 	entry := l.begin()
 	a, err := s.post(s.bytes())
-	entry.end(a.release, err)
+	entry.end(a, err)
 }
 
 // post makes one exchange. The body goes out in two parts, so that a GOAWAY can
@@ -110,7 +111,7 @@ func (s *streamer) post(posted []byte) (answer, error) {
 	st.send(posted[:half], false)
 	st.send(posted[half:], true)
 	<-st.over
-	a := answer{status: st.status, release: st.release, body: st.body}
+	a := answer{status: st.status, release: st.release, body: st.body, conn: st.conn.no}
 	if st.err != nil {
 		return a, st.err
 	}

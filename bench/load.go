@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 // load is a crowd of workers that send until they are stopped.
@@ -77,25 +80,19 @@ func longestIdle(c config) (longest time.Duration) {
 
 // stop lets each worker finish the exchange it is in, and returns when all
 // have: the sums are drawn from records that nobody writes any more.
-func (l *load) stop() work {
+func (l *load) stop() evidence.Work {
 	l.cancel()
 	l.running.Wait()
-	done := work{counts: map[string]int{}}
+	done := evidence.Work{Counts: map[string]int{}}
 	for _, w := range l.workers {
-		done.sent += w.ledger.sent
-		done.records = append(done.records, w.ledger.records...)
+		done.Sent += w.ledger.sent
+		done.Records = append(done.Records, w.ledger.records...)
 		for what, n := range w.ledger.counts {
-			done.counts[what] += n
+			done.Counts[what] += n
 		}
 	}
+	slices.SortStableFunc(done.Records, evidence.InTime)
 	return done
-}
-
-// work is what a load has done.
-type work struct {
-	sent    int // counted apart from the records
-	records []record
-	counts  map[string]int // of what is neither an answer nor a loss
 }
 
 // newDice returns a worker's own source of chance.

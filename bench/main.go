@@ -13,12 +13,13 @@
 // It talks to the built binary over the wire and imports nothing of the product.
 //
 // Where to read on: upgrade.go tells the story of a run, client.go is the one
-// exchange that everything counts, report.go draws the sums.
+// exchange that everything counts. What a run brought to light is internal/evidence,
+// with --raw also in a file; internal/report draws the sums, internal/page the pictures.
+// Both know the evidence only, so they are made again whenever somebody wants them.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/ba995850/overlap/bench/internal/report"
 )
 
 func main() {
@@ -48,6 +51,9 @@ const (
 )
 
 func run(ctx context.Context, env env, args []string) int {
+	if len(args) > 0 && args[0] == "report" {
+		return reportAgain(env, args[1:])
+	}
 	configs, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -60,9 +66,24 @@ func run(ctx context.Context, env env, args []string) int {
 		fmt.Fprintf(env.stderr, "bench: %v (see --help)\n", err)
 		return exitUsage
 	}
+	raw, err := createRaw(configs[0].raw, args)
+	if err != nil {
+		fmt.Fprintf(env.stderr, "bench: %v\n", err)
+		return exitLost
+	}
+	worst := runAll(ctx, env, configs, raw)
+	if err := raw.close(); err != nil {
+		fmt.Fprintf(env.stderr, "bench: %v\n", err)
+		return exitLost
+	}
+	return worst
+}
+
+// runAll makes one run after the other, and returns the worst exit code.
+func runAll(ctx context.Context, env env, configs []config, raw *rawFile) int {
 	worst := exitLossless
 	for _, cfg := range configs {
-		code, err := cfg.run(ctx, env)
+		code, err := cfg.run(ctx, env, raw)
 		if err != nil {
 			fmt.Fprintf(env.stderr, "bench: %v\n", err)
 		}
@@ -75,7 +96,7 @@ func run(ctx context.Context, env env, args []string) int {
 }
 
 // run drives the load, wherever it goes to, and reports.
-func (c config) run(ctx context.Context, env env) (int, error) {
+func (c config) run(ctx context.Context, env env, raw *rawFile) (int, error) {
 	text := env.stdout
 	if c.json {
 		text = env.stderr
@@ -89,13 +110,18 @@ func (c config) run(ctx context.Context, env env) (int, error) {
 	if err != nil {
 		return exitLost, err
 	}
-	r := account(seen)
-	r.Scenario = c.scenario
-	printReport(text, r)
+	r := report.Of(seen)
+	report.Print(text, r)
+	if err := raw.add(seen); err != nil {
+		return exitLost, err
+	}
 	if c.json {
-		if err := json.NewEncoder(env.stdout).Encode(r); err != nil {
-			return exitLost, fmt.Errorf("write the report as JSON: %w", err)
+		if err := printJSON(env.stdout, r); err != nil {
+			return exitLost, err
 		}
 	}
-	return r.exitCode(), nil
+	if !r.Passed() {
+		return exitLost, nil
+	}
+	return exitLossless, nil
 }

@@ -5,58 +5,9 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
-
-// outcome is what became of one request.
-type outcome uint8
-
-const (
-	answered outcome = iota
-
-	// Two that are neither an answer nor a loss.
-
-	declined  // the server said first that it would not answer here, as the protocol lets it
-	withdrawn // the load's end broke it off: it would have gone on for ever
-
-	// The losses.
-
-	refused // nobody listened
-	reset   // the connection or the stream was torn down
-	eof     // the connection ended before the answer was whole
-	goaway  // a stream above the last one of a GOAWAY
-	timeout // no whole answer in time
-	status  // an answer, but not 2xx
-	body    // an answer, but not what was asked for
-	other   // what does not fit: see the examples in the report
-)
-
-var outcomes = [...]string{
-	answered:  "answered",
-	declined:  "declined",
-	withdrawn: "withdrawn",
-	refused:   "refused",
-	reset:     "reset",
-	eof:       "eof",
-	goaway:    "goaway",
-	timeout:   "timeout",
-	status:    "status",
-	body:      "body",
-	other:     "other",
-}
-
-func (o outcome) String() string { return outcomes[o] }
-
-func (o outcome) lost() bool { return o >= refused }
-
-// losses returns all outcomes that are one.
-func losses() (all []outcome) {
-	for o := range outcomes {
-		if outcome(o).lost() {
-			all = append(all, outcome(o))
-		}
-	}
-	return all
-}
 
 // What a check finds wrong with an answer that arrived whole.
 var (
@@ -73,29 +24,29 @@ var (
 )
 
 // classify says what the error of an exchange, or of a check, means.
-func classify(err error) outcome {
+func classify(err error) evidence.Outcome {
 	var network net.Error
 	switch {
 	case err == nil:
-		return answered
+		return evidence.Answered
 	case errors.Is(err, errDeclined):
-		return declined
+		return evidence.Declined
 	case errors.Is(err, errWithdrawn):
-		return withdrawn
+		return evidence.Withdrawn
 	case errors.Is(err, errStatus):
-		return status
+		return evidence.Status
 	case errors.Is(err, errBody):
-		return body
+		return evidence.Body
 	case errors.Is(err, errGoAway):
-		return goaway
+		return evidence.GoAway
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return refused
+		return evidence.Refused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, errStream):
-		return reset
+		return evidence.Reset
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return eof
+		return evidence.EOF
 	case errors.As(err, &network) && network.Timeout():
-		return timeout
+		return evidence.Timeout
 	}
-	return other
+	return evidence.Other
 }

@@ -5,13 +5,15 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 func TestAConnectionThatEndedWhileIdleIsReplaced(t *testing.T) {
 	w := newHand(t, fake(t, says(whole)), "keepalive", time.Second)
 	for range 3 {
-		if r := w.send(); r.outcome != answered {
-			t.Fatalf("counted as %v (%s), should be answered", r.outcome, r.detail)
+		if r := w.send(); r.Outcome != evidence.Answered {
+			t.Fatalf("counted as %v (%s), should be answered", r.Outcome, r.Detail)
 		}
 		awaitEnd(t, w.client.conn)
 	}

@@ -20,23 +20,24 @@ func newPipeliner(s seat) *pipeliner {
 func (p *pipeliner) call(ctx context.Context, l *ledger) {
 	first, second := l.begin(), l.begin()
 	a, err := p.ask(p.pair)
-	first.end(a.release, err)
+	first.end(a, err)
 	switch {
 	case err != nil:
 		p.close()
-		second.end("", err) // it went down with the first
+		second.end(answer{conn: a.conn}, err) // it went down with the first
 	case a.last:
-		second.end("", errDeclined)
+		second.end(answer{conn: a.conn}, errDeclined)
 		p.getter.call(ctx, l)
 	default:
 		a, err = p.second()
-		second.end(a.release, err)
+		second.end(a, err)
 	}
 }
 
 // second reads and judges the answer behind the first.
 func (p *pipeliner) second() (answer, error) {
 	a, err := p.receive()
+	a.conn = p.no
 	if err == nil {
 		err = p.target.check(a, nil)
 	}

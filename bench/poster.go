@@ -34,7 +34,7 @@ func (p *poster) call(_ context.Context, l *ledger) {
 	if err == nil {
 		err = p.target.check(a, posted)
 	}
-	entry.end(a.release, err)
+	entry.end(a, err)
 }
 
 // pourAtOnce writes head and body with one call.

@@ -1,6 +1,10 @@
 package main
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
+)
 
 // prober asks for readiness, each time on a new connection. Its questions are
 // requests like all others: the servers count them, and one that is lost is lost.
@@ -8,7 +12,7 @@ type prober struct {
 	client  *client
 	wire    []byte
 	clock   clock
-	records []record
+	records []evidence.Record
 }
 
 func newProber(t target, d dialer, c config, clock clock) *prober {
@@ -21,7 +25,7 @@ func (p *prober) ready(release string) bool {
 	sent := p.clock.now()
 	a, err := p.client.exchange(p.wire, true)
 	if err == nil || len(p.records) > 0 { // before the first answer nobody listens, which is no loss
-		p.records = append(p.records, newRecord("probe", sent, p.clock.now()-sent, a.release, err))
+		p.records = append(p.records, newRecord("probe", sent, p.clock.now()-sent, a, err))
 	}
 	return err == nil && a.release == release && a.status == http.StatusOK
 }

@@ -5,24 +5,14 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
-// record is one request and what became of it.
-type record struct {
-	kind    string
-	due     time.Duration // when it was meant to be sent, in the run's time
-	latency time.Duration // from then to the end of its answer
-	release string        // who answered, by the header Release
-	apart   bool          // not among the requests that a server counts
-	life    bool          // its latency is how long something was open
-	outcome outcome
-	detail  string // the error's text, when it failed
-}
-
-func newRecord(kind string, due, latency time.Duration, release string, err error) record {
-	r := record{kind: kind, due: due, latency: latency, release: release, outcome: classify(err)}
+func newRecord(kind string, due, latency time.Duration, a answer, err error) evidence.Record {
+	r := evidence.Record{Kind: kind, Due: due, Latency: latency, Release: a.release, Conn: a.conn, Outcome: classify(err)}
 	if err != nil {
-		r.detail = err.Error()
+		r.Detail = err.Error()
 	}
 	return r
 }
@@ -36,13 +26,13 @@ type tally struct {
 
 func newTally() *tally { return &tally{answered: map[string]int{}} }
 
-func (t *tally) add(r record) {
+func (t *tally) add(r evidence.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case r.outcome == answered:
-		t.answered[r.release]++
-	case r.outcome.lost():
+	case r.Outcome == evidence.Answered:
+		t.answered[r.Release]++
+	case r.Outcome.Lost():
 		t.failed++
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 // resumer takes its TLS session along from connection to connection, and counts
@@ -16,14 +18,6 @@ type resumer struct {
 	*getter
 	issuer string // "": there is no session yet
 }
-
-// What a resumer counts.
-const (
-	handshakesAcross = "handshakes with another release than issued the session"
-	resumedAcross    = "of these resumed"
-	handshakesWithin = "handshakes with the release that issued the session"
-	resumedWithin    = "of those resumed"
-)
 
 func newResumer(s seat) *resumer {
 	s.dialer.tls = s.dialer.tls.Clone()
@@ -44,16 +38,16 @@ func (r *resumer) call(_ context.Context, l *ledger) {
 	if err == nil {
 		err = r.target.check(a, nil)
 	}
-	entry.end(a.release, err)
+	entry.end(a, err)
 	if err == nil {
 		r.note(l, a.release, resumed)
 	}
 }
 
 func (r *resumer) note(l *ledger, release string, resumed bool) {
-	all, known := handshakesWithin, resumedWithin
+	all, known := evidence.HandshakesWithin, evidence.ResumedWithin
 	if release != r.issuer {
-		all, known = handshakesAcross, resumedAcross
+		all, known = evidence.HandshakesAcross, evidence.ResumedAcross
 	}
 	if r.issuer != "" {
 		l.count(all)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/ba995850/overlap/bench/internal/report"
 )
 
 // server is what all runs of the tests use, built once.
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 }
 
 // runBench runs the whole program, as a shell would, and returns its report.
-func runBench(t *testing.T, args ...string) (code int, r report) {
+func runBench(t *testing.T, args ...string) (code int, r report.Report) {
 	t.Helper()
 	path, err := server()
 	if err != nil {
@@ -70,8 +72,8 @@ func TestUpgradesLoseNothing(t *testing.T) {
 	for _, mode := range [][]string{{"--pace", "1000"}, {"--closed", "--overlap-next"}} {
 		t.Run(strings.Join(mode, " "), func(t *testing.T) {
 			code, r := runBench(t, append(mode, "--upgrades", "2", "--rest", "300ms")...)
-			if r.lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless {
-				t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.lost(), r.Sent, code, r.Disagreements)
+			if r.Lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless {
+				t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.Lost(), r.Sent, code, r.Disagreements)
 			}
 			if len(r.Departures) != 3 || len(r.Handovers) != 2 || r.Sent == 0 {
 				t.Errorf("saw %d departures and %d handovers of %d requests", len(r.Departures), len(r.Handovers), r.Sent)

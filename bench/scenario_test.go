@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 // Broken on purpose, and seen red:
@@ -58,8 +60,8 @@ func TestScenariosLoseNothingAndSeeLoss(t *testing.T) {
 				needs(t, test.tools[0], test.tools[1])
 			}
 			code, r := runBench(t, append(args, "--upgrades", "1")...)
-			if r.lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 {
-				t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.lost(), r.Sent, code, r.Disagreements)
+			if r.Lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 {
+				t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.Lost(), r.Sent, code, r.Disagreements)
 			}
 		})
 		if !test.loses {
@@ -72,7 +74,7 @@ func TestScenariosLoseNothingAndSeeLoss(t *testing.T) {
 			lost := 0
 			for i := 0; lost == 0 && i < 5; i++ {
 				_, r := runBench(t, append(args, "--upgrades", "2", "--retire", "plain")...)
-				lost = r.lost()
+				lost = r.Lost()
 			}
 			if lost == 0 {
 				t.Error("10 plain upgrades lost nothing: the client sees nothing")
@@ -90,7 +92,7 @@ func TestSessionsAreResumedAcrossReleasesThatShareKeysOnly(t *testing.T) {
 		{"tls-resume-apart", func(resumed, all int) bool { return resumed == 0 }},
 	} {
 		_, r := runBench(t, "--scenario", test.scenario, "--upgrades", "2", "--rest", "300ms")
-		all, resumed := r.Counts[handshakesAcross], r.Counts[resumedAcross]
+		all, resumed := r.Counts[evidence.HandshakesAcross], r.Counts[evidence.ResumedAcross]
 		if all == 0 || !test.want(resumed, all) {
 			t.Errorf("%s: %d of %d sessions were resumed with another release", test.scenario, resumed, all)
 		}

@@ -51,7 +51,7 @@ func (li *listener) call(ctx context.Context, l *ledger) {
 	if err != nil && ctx.Err() != nil {
 		err = errWithdrawn
 	}
-	entry.end(a.release, err)
+	entry.end(a, err)
 }
 
 // listen reads events until the stream ends. The client's timeout holds for each.

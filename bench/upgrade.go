@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
 // story is one run: releases come and go under a load that does not stop.
@@ -16,23 +18,23 @@ type story struct {
 	prober   *prober
 	proxy    *front     // nil: none
 	retiring []*release // told to leave, and not waited for yet
-	evidence evidence
+	seen     evidence.Run
 }
 
 // upgrade builds the server, upgrades it under load, and returns what was seen.
-func upgrade(ctx context.Context, c config, text io.Writer) (evidence, error) {
-	s := &story{config: c, clock: clock{time.Now()}, text: text}
+func upgrade(ctx context.Context, c config, text io.Writer) (evidence.Run, error) {
+	s := &story{config: c, clock: clock{time.Now()}, text: text, seen: evidence.Run{About: c.about()}}
 	s.say("preparing the server (a first build takes a while)")
 	fleet, err := newFleet(ctx, c, s.clock)
 	if err != nil {
-		return evidence{}, err
+		return evidence.Run{}, err
 	}
 	defer fleet.close()
 	s.fleet = fleet
 	if err := s.tell(ctx); err != nil {
-		return evidence{}, err
+		return evidence.Run{}, err
 	}
-	return s.evidence, nil
+	return s.seen, nil
 }
 
 // tell is the run, from the first start to the last exit.
@@ -66,7 +68,7 @@ func (s *story) tell(ctx context.Context) error {
 	if err := s.awaitExits(ctx); err != nil { // while the load goes on
 		return err
 	}
-	s.evidence.work = load.stop()
+	s.seen.Work = load.stop()
 	return s.finish(ctx, current)
 }
 
@@ -92,7 +94,7 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 	if err := s.dismiss(current); err != nil {
 		return nil, err
 	}
-	s.evidence.handovers = append(s.evidence.handovers, handover{current.name, next.name, next.began, current.term, 0})
+	s.seen.Handovers = append(s.seen.Handovers, evidence.Handover{From: current.name, To: next.name, Began: next.began, At: current.term})
 	if s.overlapNext {
 		return next, nil
 	}
@@ -114,7 +116,7 @@ func (s *story) awaitExits(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.evidence.departed(d, r.exit)
+		s.seen.Departed(d, r.exit)
 		s.say("%s", d)
 	}
 	s.retiring = nil
@@ -126,20 +128,20 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	if err := s.dismiss(last); err != nil {
 		return err
 	}
-	s.evidence.probes = s.prober.records
-	s.evidence.judged = s.retire == "graceful"
-	s.evidence.sharedKeys = &s.ticketKeys
-	s.evidence.moment = "SIGTERM"
+	s.seen.Probes = s.prober.records
+	s.seen.Judged = s.retire == "graceful"
+	s.seen.SharedKeys = &s.ticketKeys
+	s.seen.Moment = "SIGTERM"
 	if err := s.awaitExits(ctx); err != nil {
 		return err
 	}
 	traffic, err := s.fleet.traffic()
-	s.evidence.wire = traffic
+	s.seen.Wire = traffic
 	if err != nil || s.proxy == nil {
 		return err
 	}
 	found, err := s.proxy.complaints()
-	s.evidence.complaints = found
+	s.seen.Complaints = found
 	return err
 }
 

@@ -7,29 +7,33 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
+	"github.com/ba995850/overlap/bench/internal/report"
 )
 
 // visit drives a service that is already running, for --duration or until it is
 // interrupted, while its operator upgrades it by hand.
-func visit(ctx context.Context, c config, text io.Writer) (evidence, error) {
+func visit(ctx context.Context, c config, text io.Writer) (evidence.Run, error) {
+	seen := evidence.Run{About: c.about()}
 	t, err := discover(ctx, c.url, c.timeout)
 	if err != nil {
-		return evidence{}, err
+		return evidence.Run{}, err
 	}
 	if c.loads, err = suitable(c.loads, t, text); err != nil {
-		return evidence{}, err
+		return evidence.Run{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.duration)
 	defer cancel()
 	clock := clock{time.Now()}
-	load := startLoad(ctx, c, t, dialer{addr: t.addr}, clock)
+	load := startLoad(ctx, c, t, dialer{addr: t.addr, opened: new(atomic.Int64)}, clock)
 	watch(ctx, load.tally, clock, text)
-	done := load.stop()
-	return evidence{
-		work: done, judged: true,
-		handovers: seenHandovers(done.records), moment: "the last answer of the release before",
-	}, nil
+	seen.Work = load.stop()
+	seen.Handovers, seen.Moment = evidence.SeenHandovers(seen.Records), "the last answer of the release before"
+	seen.Judged = true
+	return seen, nil
 }
 
 // suitable leaves out what a service that is not ours cannot be asked for.
@@ -63,7 +67,7 @@ func lastSecond(t *tally) string {
 	names, counts, failed := t.take()
 	var parts []string
 	for _, name := range names {
-		parts = append(parts, fmt.Sprintf("%s %d", orUnnamed(name), counts[name]))
+		parts = append(parts, fmt.Sprintf("%s %d", report.OrUnnamed(name), counts[name]))
 	}
 	return fmt.Sprintf("answered %s  failed %d", strings.Join(parts, " + "), failed)
 }

@@ -67,8 +67,8 @@ func TestUpgradesOverAWireLoseNothingAndPlainOnesDo(t *testing.T) {
 	asRoot(t, func(t *testing.T) {
 		args := []string{"--wire", "40ms,2%,jitter=2ms,reorder=1%", "--rest", "300ms", "--upgrades", "2"}
 		code, r := runBench(t, args...)
-		if r.lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 {
-			t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.lost(), r.Sent, code, r.Disagreements)
+		if r.Lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 {
+			t.Errorf("lost %d of %d, exit code %d, disagreements %q", r.Lost(), r.Sent, code, r.Disagreements)
 		}
 		if w := r.Wire; w == nil || w.ToServers.Packets < r.Answered || w.ToServers.Dropped == 0 || w.ToClients.Dropped == 0 || w.ToClients.Reordered == 0 {
 			t.Errorf("the wire that carried %d answers says %+v", r.Answered, w)
@@ -79,7 +79,7 @@ func TestUpgradesOverAWireLoseNothingAndPlainOnesDo(t *testing.T) {
 		lost := 0
 		for i := 0; lost == 0 && i < 5; i++ {
 			_, r := runBench(t, append(args, "--retire", "plain")...)
-			lost = r.lost()
+			lost = r.Lost()
 		}
 		if lost == 0 {
 			t.Error("10 plain upgrades lost nothing: the client sees nothing")
@@ -93,8 +93,8 @@ func TestScenariosOverAWireLoseNothing(t *testing.T) {
 	asRoot(t, func(t *testing.T) {
 		for _, name := range []string{"wire", "wire-tls", "wire-h2"} {
 			code, r := runBench(t, "--scenario", name, "--clients", "5", "--upgrades", "1", "--rest", "300ms")
-			if r.lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 || r.Wire == nil {
-				t.Errorf("%s: lost %d of %d, exit code %d, disagreements %q", name, r.lost(), r.Sent, code, r.Disagreements)
+			if r.Lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 || r.Wire == nil {
+				t.Errorf("%s: lost %d of %d, exit code %d, disagreements %q", name, r.Lost(), r.Sent, code, r.Disagreements)
 			}
 		}
 	})

@@ -49,14 +49,14 @@ func (e *echoer) call(_ context.Context, l *ledger) {
 		return
 	}
 	entry := l.beginApart(l.name, l.due)
-	release := e.ws.release
+	a := e.ws.opened
 	err := e.ws.echo(e.bytes(), e.timeout)
 	if websocket.CloseStatus(err) == websocket.StatusGoingAway {
 		if err = e.ws.balance(); err == nil {
 			err = errDeclined
 		}
 	}
-	entry.end(release, err)
+	entry.end(a, err)
 }
 
 // open opens a WebSocket, whose end is an entry from then on.
@@ -72,14 +72,14 @@ func (e *echoer) open(l *ledger) bool {
 		}},
 	})
 	if err != nil {
-		entry.end("", refusal(resp, err))
+		entry.end(answer{}, refusal(resp, err))
 		return false
 	}
-	release := resp.Header.Get("Release")
-	entry.end(release, nil)
+	opened := answer{release: resp.Header.Get("Release"), conn: e.dialer.number()}
+	entry.end(opened, nil)
 	end := l.beginApart(wsEnd, l.clock.now())
 	end.life = true
-	e.ws = newSocketed(conn, release, end)
+	e.ws = newSocketed(conn, opened, end)
 	return true
 }
 
@@ -99,17 +99,17 @@ func (e *echoer) close() {
 
 // socketed is one open WebSocket. Its reader ends with it.
 type socketed struct {
-	conn    *websocket.Conn
-	release string
-	end     *entry
-	echoes  chan []byte
-	heard   int // echoes that came
-	over    chan struct{}
-	err     error // why it ended: to be read when over
+	conn   *websocket.Conn
+	opened answer // which is on each entry
+	end    *entry
+	echoes chan []byte
+	heard  int // echoes that came
+	over   chan struct{}
+	err    error // why it ended: to be read when over
 }
 
-func newSocketed(conn *websocket.Conn, release string, end *entry) *socketed {
-	s := &socketed{conn: conn, release: release, end: end, echoes: make(chan []byte, 1), over: make(chan struct{})}
+func newSocketed(conn *websocket.Conn, opened answer, end *entry) *socketed {
+	s := &socketed{conn: conn, opened: opened, end: end, echoes: make(chan []byte, 1), over: make(chan struct{})}
 	go s.read()
 	return s
 }
@@ -179,10 +179,10 @@ func same(got, want []byte) error {
 // settle notes how the WebSocket ended.
 func (s *socketed) settle() {
 	if websocket.CloseStatus(s.err) == websocket.StatusGoingAway {
-		s.end.end(s.release, s.balance())
+		s.end.end(s.opened, s.balance())
 		return
 	}
-	s.end.end(s.release, s.cause())
+	s.end.end(s.opened, s.cause())
 }
 
 // balance holds what a server that has gone away says it has taken against its echoes.
@@ -223,7 +223,7 @@ func (s *socketed) withdraw() {
 		}
 	}
 	if s.err == nil {
-		s.end.end(s.release, errWithdrawn)
+		s.end.end(s.opened, errWithdrawn)
 		return
 	}
 	s.settle()

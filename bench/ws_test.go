@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ba995850/overlap/bench/internal/evidence"
 	"github.com/coder/websocket"
 )
 
@@ -53,38 +54,38 @@ func goAway(conn *websocket.Conn, taken int) {
 func TestTheFateOfEachMessageOfAWebSocketIsKnown(t *testing.T) {
 	for name, test := range map[string]struct {
 		talk     func(*websocket.Conn)
-		messages []outcome
-		end      outcome
+		messages []evidence.Outcome
+		end      evidence.Outcome
 	}{
 		"closed before one is read": {func(c *websocket.Conn) {
 			echoes(c, 2)
 			goAway(c, 2)
-		}, []outcome{answered, answered, declined}, answered},
+		}, []evidence.Outcome{evidence.Answered, evidence.Answered, evidence.Declined}, evidence.Answered},
 		"one is swallowed": {func(c *websocket.Conn) {
 			echoes(c, 1)
 			_, _, _ = c.Read(context.Background())
 			goAway(c, 2)
-		}, []outcome{answered, body}, body},
+		}, []evidence.Outcome{evidence.Answered, evidence.Body}, evidence.Body},
 		"it does not say": {func(c *websocket.Conn) {
 			echoes(c, 1)
 			_ = c.Close(websocket.StatusGoingAway, "bye")
-		}, []outcome{answered, body}, body},
+		}, []evidence.Outcome{evidence.Answered, evidence.Body}, evidence.Body},
 		"closed with another code": {func(c *websocket.Conn) {
 			echoes(c, 1)
 			_ = c.Close(websocket.StatusNormalClosure, "retiring, messages taken: 1")
-		}, []outcome{answered, eof}, eof},
-		"cut": {func(c *websocket.Conn) { echoes(c, 1); _ = c.CloseNow() }, []outcome{answered, reset}, reset},
+		}, []evidence.Outcome{evidence.Answered, evidence.EOF}, evidence.EOF},
+		"cut": {func(c *websocket.Conn) { echoes(c, 1); _ = c.CloseNow() }, []evidence.Outcome{evidence.Answered, evidence.Reset}, evidence.Reset},
 		"another echo": {func(c *websocket.Conn) {
 			_, _, _ = c.Read(context.Background())
 			_ = c.Write(context.Background(), websocket.MessageBinary, []byte("other"))
 			goAway(c, 1)
-		}, []outcome{body}, answered},
-		"no echo": {func(c *websocket.Conn) { _, _, _ = c.Read(context.Background()); time.Sleep(time.Second) }, []outcome{timeout}, reset},
+		}, []evidence.Outcome{evidence.Body}, evidence.Answered},
+		"no echo": {func(c *websocket.Conn) { _, _, _ = c.Read(context.Background()); time.Sleep(time.Second) }, []evidence.Outcome{evidence.Timeout}, evidence.Reset},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHand(t, upgrades(t, test.talk), "ws", 300*time.Millisecond)
-			var got []outcome
+			var got []evidence.Outcome
 			for range test.messages {
 				h.send()
 			}
@@ -92,14 +93,14 @@ func TestTheFateOfEachMessageOfAWebSocketIsKnown(t *testing.T) {
 			<-ws.over
 			ws.settle()
 			h.caller.(*echoer).ws = nil
-			end := other
+			end := evidence.Other
 			for _, r := range h.ledger.records {
-				switch r.kind {
+				switch r.Kind {
 				case wsEnd:
-					end = r.outcome
+					end = r.Outcome
 				case wsOpen:
 				default:
-					got = append(got, r.outcome)
+					got = append(got, r.Outcome)
 				}
 			}
 			if fmt.Sprint(got, end) != fmt.Sprint(test.messages, test.end) {

@@ -1,17 +1,16 @@
-package main
+package report
 
 import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
-// phases are those of a verdict, in their order.
-var phases = [...]string{"steer", "settle", "close", "linger", "finish", "flush", "cut"}
-
 // printCosts says what a retirement took: the medians of those that had a successor.
-func printCosts(w io.Writer, r report) {
-	var verdicts []*verdict
+func printCosts(w io.Writer, r Report) {
+	var verdicts []*evidence.Verdict
 	var cpu, exit []float64
 	for _, d := range r.Departures[:min(len(r.Handovers), len(r.Departures))] {
 		if d.Verdict != nil {
@@ -23,21 +22,21 @@ func printCosts(w io.Writer, r report) {
 		return
 	}
 	var parts []string
-	for _, phase := range phases {
+	for _, phase := range evidence.Phases {
 		if took, reached := medianPhase(verdicts, phase); reached {
 			parts = append(parts, fmt.Sprintf("%s %v", phase, took))
 		}
 	}
 	fmt.Fprintf(w, "one retirement (median of %d): %s; exit %v, CPU %v\n",
-		len(verdicts), strings.Join(parts, ", "), seconds(median(exit)), seconds(median(cpu)))
+		len(verdicts), strings.Join(parts, ", "), evidence.Seconds(median(exit)), evidence.Seconds(median(cpu)))
 }
 
-func medianPhase(verdicts []*verdict, phase string) (took seconds, reached bool) {
+func medianPhase(verdicts []*evidence.Verdict, phase string) (took evidence.Seconds, reached bool) {
 	var all []float64
 	for _, v := range verdicts {
 		if t, ok := v.Phases[phase]; ok {
 			all = append(all, float64(t))
 		}
 	}
-	return seconds(median(all)), len(all) > 0
+	return evidence.Seconds(median(all)), len(all) > 0
 }

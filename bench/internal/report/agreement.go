@@ -1,10 +1,14 @@
-package main
+package report
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ba995850/overlap/bench/internal/evidence"
+)
 
 // disagreements holds the servers' verdicts against what the clients saw, unless they are
 // not to be judged, and the clients' own sums against each other.
-func (r report) disagreements() []string {
+func (r Report) disagreements() []string {
 	found := r.sumsThatDiffer()
 	if !r.Judged {
 		return found
@@ -15,15 +19,15 @@ func (r report) disagreements() []string {
 	if n := len(r.Complaints); n > 0 {
 		found = append(found, fmt.Sprintf("the proxy complains of the servers in %s, first: %s", plural(n, "line"), r.Complaints[0]))
 	}
-	if len(r.Departures) > 0 && r.lost() > 0 && !r.anyConfession() {
-		found = append(found, fmt.Sprintf("the clients lost %d requests, and no server says so", r.lost()))
+	if len(r.Departures) > 0 && r.Lost() > 0 && !r.anyConfession() {
+		found = append(found, fmt.Sprintf("the clients lost %d requests, and no server says so", r.Lost()))
 	}
 	return found
 }
 
 // sumsThatDiffer is about the bench itself: a load that sends nothing, or
 // loses count, proves nothing.
-func (r report) sumsThatDiffer() []string {
+func (r Report) sumsThatDiffer() []string {
 	switch {
 	case r.Answered == 0:
 		return []string{"no request was answered"}
@@ -33,17 +37,17 @@ func (r report) sumsThatDiffer() []string {
 	return nil
 }
 
-func (r report) known() int { return r.Answered + r.Declined + r.Withdrawn + r.Failed }
+func (r Report) known() int { return r.Answered + r.Declined + r.Withdrawn + r.Failed }
 
 // doubts says what is wrong with how one release left.
-func (r report) doubts(d departure) (found []string) {
+func (r Report) doubts(d evidence.Departure) (found []string) {
 	if d.Code != 0 {
 		found = append(found, fmt.Sprintf("%s exited with code %d", d.Release, d.Code))
 	}
 	if d.Verdict == nil {
 		return append(found, d.Release+" gave no verdict")
 	}
-	if d.Verdict.confesses() && r.lost() == 0 {
+	if d.Verdict.Confesses() && r.Lost() == 0 {
 		found = append(found, fmt.Sprintf("%s says that it lost something (%s), and no client noticed", d.Release, d.Verdict))
 	}
 	return append(found, r.miscounts(d)...)
@@ -52,9 +56,9 @@ func (r report) doubts(d departure) (found []string) {
 // miscounts compares the requests that a server says it answered with the
 // answers that arrived. What failed, or was broken off by us, may have been answered
 // and not arrived.
-func (r report) miscounts(d departure) []string {
+func (r Report) miscounts(d evidence.Departure) []string {
 	said, seen := d.Verdict.Requests, r.answersOf(d.Release)
-	if said >= seen && said-seen <= r.lost()+r.Withdrawn {
+	if said >= seen && said-seen <= r.Lost()+r.Withdrawn {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s says that it answered %d requests, the clients have %d answers of it", d.Release, said, seen)}
@@ -62,15 +66,15 @@ func (r report) miscounts(d departure) []string {
 
 // strangeSessions says where sessions were not resumed with another release though both
 // have the same keys, or were though they have not.
-func (r report) strangeSessions(sharedKeys bool) []string {
-	all, resumed := r.Counts[handshakesAcross], r.Counts[resumedAcross]
+func (r Report) strangeSessions(sharedKeys bool) []string {
+	all, resumed := r.Counts[evidence.HandshakesAcross], r.Counts[evidence.ResumedAcross]
 	if sharedKeys && resumed == all || !sharedKeys && resumed == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("%d of %d sessions were resumed with another release than issued them (shared keys: %v)", resumed, all, sharedKeys)}
 }
 
-func (r report) anyConfession() bool {
+func (r Report) anyConfession() bool {
 	for _, d := range r.Departures {
 		if d.Verdict != nil && !d.Verdict.Lossless {
 			return true

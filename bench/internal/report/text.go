@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"fmt"
@@ -8,11 +8,12 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/ba995850/overlap/bench/internal/evidence"
 	"github.com/ba995850/overlap/bench/wire"
 )
 
-// printReport writes the report as text.
-func printReport(w io.Writer, r report) {
+// Print writes the report as text.
+func Print(w io.Writer, r Report) {
 	fmt.Fprintln(w)
 	printSums(w, r)
 	printLoads(w, r)
@@ -28,16 +29,16 @@ func printReport(w io.Writer, r report) {
 		printWire(w, *r.Wire)
 	}
 	printTrouble(w, r)
-	fmt.Fprintln(w, verdictLine(r))
+	fmt.Fprintln(w, Headline(r))
 }
 
-func printSums(w io.Writer, r report) {
+func printSums(w io.Writer, r Report) {
 	var by, probes, failures []string
 	for _, s := range r.Releases {
-		by = append(by, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Answered))
-		probes = append(probes, fmt.Sprintf("%s %d", orUnnamed(s.Name), s.Probes))
+		by = append(by, fmt.Sprintf("%s %d", OrUnnamed(s.Name), s.Answered))
+		probes = append(probes, fmt.Sprintf("%s %d", OrUnnamed(s.Name), s.Probes))
 	}
-	for _, o := range losses() {
+	for _, o := range evidence.Losses() {
 		failures = append(failures, fmt.Sprintf("%s %d", o, r.Failures[o.String()]))
 	}
 	fmt.Fprintf(w, "sent %d = answered %d (%s)%s + failed %d (%s)\n",
@@ -48,7 +49,7 @@ func printSums(w io.Writer, r report) {
 }
 
 // neither is what was neither answered nor lost, where there can be such a thing.
-func neither(r report) (text string) {
+func neither(r Report) (text string) {
 	if r.Declined > 0 {
 		text += fmt.Sprintf(" + declined %d (the server had closed, and said so)", r.Declined)
 	}
@@ -58,7 +59,7 @@ func neither(r report) (text string) {
 	return text
 }
 
-func printLoads(w io.Writer, r report) {
+func printLoads(w io.Writer, r Report) {
 	t := table(w, "load", "sent", "failed", "p50", "p99", "p99.9", "max")
 	for _, l := range r.Loads {
 		row(t, append([]any{l.Name, l.Sent, l.Failed}, quantiles(l.Latency)...)...)
@@ -66,7 +67,7 @@ func printLoads(w io.Writer, r report) {
 	t.Flush()
 }
 
-func printLatencies(w io.Writer, r report) {
+func printLatencies(w io.Writer, r Report) {
 	t := table(w, "latency", "requests", "p50", "p99", "p99.9", "max", "p99.9 / steady")
 	latencyRow(t, "steady", r.Steady, "")
 	for _, h := range r.Handovers {
@@ -82,16 +83,16 @@ func printLatencies(w io.Writer, r report) {
 	}
 }
 
-func latencyRow(t *tabwriter.Writer, name string, l latency, ratio string) {
+func latencyRow(t *tabwriter.Writer, name string, l Latency, ratio string) {
 	cells := append([]any{name, l.Requests}, quantiles(l)...)
 	row(t, append(cells, ratio)...)
 }
 
-func quantiles(l latency) []any {
+func quantiles(l Latency) []any {
 	return []any{orDash(l.P50), orDash(l.P99), orDash(l.P999), orDash(l.Max)}
 }
 
-func orDash(s seconds) string {
+func orDash(s evidence.Seconds) string {
 	if s == 0 {
 		return "-"
 	}
@@ -105,7 +106,7 @@ func ratio(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-func printDepartures(w io.Writer, r report) {
+func printDepartures(w io.Writer, r Report) {
 	t := table(w, "verdict", "lossless", "requests", "answers seen", "abandoned", "expired", "late", "cut", "unacked", "steered", "closed", "exit", "code")
 	for _, d := range r.Departures {
 		v, seen := d.Verdict, r.answersOf(d.Release)
@@ -114,7 +115,7 @@ func printDepartures(w io.Writer, r report) {
 			continue
 		}
 		row(t, d.Release, v.Lossless, v.Requests, seen, v.Abandoned, v.Expired, v.Late, v.Cut, v.Unacknowledged,
-			v.steered(), v.closed(), d.Exit, d.Code)
+			v.Steered(), v.Closed(), d.Exit, d.Code)
 	}
 	t.Flush()
 	fmt.Fprintln(w, "(steered, closed and exit: from SIGTERM on)")
@@ -138,7 +139,7 @@ func part(some, all int) string {
 
 // printTrouble says what went wrong and, where nothing should have, what the
 // servers said last.
-func printTrouble(w io.Writer, r report) {
+func printTrouble(w io.Writer, r Report) {
 	fmt.Fprintln(w)
 	for _, e := range r.Examples {
 		fmt.Fprintln(w, "failed, for example:", e)
@@ -146,7 +147,7 @@ func printTrouble(w io.Writer, r report) {
 	for _, d := range r.Disagreements {
 		fmt.Fprintln(w, "disagreement:", d)
 	}
-	if r.passed() || !r.Judged {
+	if r.Passed() || !r.Judged {
 		return
 	}
 	for _, d := range r.Departures {
@@ -154,12 +155,13 @@ func printTrouble(w io.Writer, r report) {
 	}
 }
 
-func verdictLine(r report) string {
+// Headline says in a line what the run proves.
+func Headline(r Report) string {
 	word := "PASS"
-	if !r.passed() {
+	if !r.Passed() {
 		word = "FAIL"
 	}
-	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.lost(), r.Sent, plural(len(r.Handovers), "upgrade"))
+	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.Lost(), r.Sent, plural(len(r.Handovers), "upgrade"))
 	switch {
 	case len(r.Handovers) == 0:
 		return line + ": nothing is proven"
@@ -188,7 +190,8 @@ func row(t *tabwriter.Writer, cells ...any) {
 	fmt.Fprintln(t)
 }
 
-func orUnnamed(release string) string {
+// OrUnnamed is how a release is called that does not say its name.
+func OrUnnamed(release string) string {
 	if release == "" {
 		return "(no Release header)"
 	}
