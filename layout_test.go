@@ -34,6 +34,7 @@ var homes = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/internal/report/"},
 	"github.com/ba995850/overlap/bench/internal/evidence":       {"bench/"},
 	"github.com/ba995850/overlap/bench/internal/report":         {"bench/"},
+	"github.com/ba995850/overlap/bench/internal/page":           {"bench/again.go"},
 	"github.com/ba995850/overlap":                               {"cmd/server/"},
 	"github.com/ba995850/overlap/bench/wire":                    {"bench/"},
 	"github.com/ba995850/overlap/cmd/server/metrics":            {"cmd/server/"},

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/ba995850/overlap/bench/internal/evidence"
+	"github.com/ba995850/overlap/bench/internal/page"
 	"github.com/ba995850/overlap/bench/internal/report"
 )
 
@@ -99,8 +103,11 @@ func (a again) make(stdout io.Writer) error {
 		}
 		files = append(files, file)
 	}
+	if err := a.show(files); err != nil {
+		return err
+	}
 	if a.benchfmt {
-		return nil
+		return report.Benchmarks(stdout, files)
 	}
 	return a.print(stdout, files)
 }
@@ -117,6 +124,28 @@ func (a again) print(w io.Writer, files []evidence.File) error {
 			}
 			fmt.Fprintf(w, "%s\n", run.What)
 			report.Print(w, report.Of(run))
+		}
+	}
+	return nil
+}
+
+// show makes what is to be looked at.
+func (a again) show(files []evidence.File) error {
+	if a.html != "" {
+		var text bytes.Buffer
+		if err := page.Write(&text, files); err != nil {
+			return err
+		}
+		if err := os.WriteFile(a.html, text.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("write a page: %w", err)
+		}
+	}
+	if a.svg == "" {
+		return nil
+	}
+	for _, p := range page.Pictures(files) {
+		if err := os.WriteFile(filepath.Join(a.svg, p.Name), []byte(p.Text), 0o644); err != nil {
+			return fmt.Errorf("write a picture: %w", err)
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ func (r Report) disagreements() []string {
 		found = append(found, r.doubts(d)...)
 	}
 	if n := len(r.Complaints); n > 0 {
-		found = append(found, fmt.Sprintf("the proxy complains of the servers in %s, first: %s", plural(n, "line"), r.Complaints[0]))
+		found = append(found, fmt.Sprintf("the proxy complains of the servers in %s, first: %s", Plural(n, "line"), r.Complaints[0]))
 	}
 	if len(r.Departures) > 0 && r.Lost() > 0 && !r.anyConfession() {
 		found = append(found, fmt.Sprintf("the clients lost %d requests, and no server says so", r.Lost()))

@@ -12,7 +12,7 @@ import (
 func printCosts(w io.Writer, r Report) {
 	var verdicts []*evidence.Verdict
 	var cpu, exit []float64
-	for _, d := range r.Departures[:min(len(r.Handovers), len(r.Departures))] {
+	for _, d := range r.succeeded() {
 		if d.Verdict != nil {
 			verdicts = append(verdicts, d.Verdict)
 			cpu, exit = append(cpu, float64(d.CPU)), append(exit, float64(d.Exit))
@@ -28,7 +28,7 @@ func printCosts(w io.Writer, r Report) {
 		}
 	}
 	fmt.Fprintf(w, "one retirement (median of %d): %s; exit %v, CPU %v\n",
-		len(verdicts), strings.Join(parts, ", "), evidence.Seconds(median(exit)), evidence.Seconds(median(cpu)))
+		len(verdicts), strings.Join(parts, ", "), evidence.Seconds(Median(exit)), evidence.Seconds(Median(cpu)))
 }
 
 func medianPhase(verdicts []*evidence.Verdict, phase string) (took evidence.Seconds, reached bool) {
@@ -38,5 +38,5 @@ func medianPhase(verdicts []*evidence.Verdict, phase string) (took evidence.Seco
 			all = append(all, float64(t))
 		}
 	}
-	return evidence.Seconds(median(all)), len(all) > 0
+	return evidence.Seconds(Median(all)), len(all) > 0
 }

@@ -25,9 +25,9 @@ type Latency struct {
 	Max      evidence.Seconds `json:"max"`
 }
 
-// measure sums up the answered requests that are counted in. A failure has no
-// latency: a refused connection is fast.
-func measure(records []evidence.Record, counts func(evidence.Record) bool) Latency {
+// histogram counts the latencies of the answered requests that are counted in. A
+// failure has none: a refused connection is fast.
+func histogram(records []evidence.Record, counts func(evidence.Record) bool) *hdrhistogram.Histogram {
 	const longest = int64(10 * time.Minute / time.Microsecond)
 	h := hdrhistogram.New(1, longest, 3)
 	for _, r := range records {
@@ -35,6 +35,14 @@ func measure(records []evidence.Record, counts func(evidence.Record) bool) Laten
 			_ = h.RecordValue(min(r.Latency.Microseconds(), longest)) // in range, so it cannot fail
 		}
 	}
+	return h
+}
+
+func measure(records []evidence.Record, counts func(evidence.Record) bool) Latency {
+	return sum(histogram(records, counts))
+}
+
+func sum(h *hdrhistogram.Histogram) Latency {
 	at := func(q float64) evidence.Seconds { return evidence.Seconds(float64(h.ValueAtQuantile(q)) / 1e6) }
 	l := Latency{Requests: int(h.TotalCount()), P50: at(50), P99: at(99), Max: at(100)}
 	if l.Requests >= trusted {
@@ -55,21 +63,25 @@ func during(h evidence.Handover, r evidence.Record) bool {
 
 // steady measures what no handover can have touched, and says what that is.
 // Where upgrades follow each other too closely, hardly anything is left; then
-// it is all but the second around each evidence.Handover.
-func steady(e evidence.Run) (Latency, string) {
-	outside := measureBut(e, during)
-	if outside.Requests >= trusted || len(e.Handovers) == 0 {
+// it is all but the second around each handover.
+func steady(e evidence.Run) (*hdrhistogram.Histogram, string) {
+	outside := untouched(e, during)
+	if outside.TotalCount() >= trusted || len(e.Handovers) == 0 {
 		return outside, "outside the time from a release's start to the exit of the one before"
 	}
-	return measureBut(e, nearby), "all but the seconds around " + e.Moment
+	return untouched(e, nearby), "all but the seconds around " + e.Moment
 }
 
-// measureBut leaves out what some handover touches, and the warm-up.
-func measureBut(e evidence.Run, touches func(evidence.Handover, evidence.Record) bool) Latency {
+// untouched leaves out what some handover touches, and the warm-up.
+func untouched(e evidence.Run, touches func(evidence.Handover, evidence.Record) bool) *hdrhistogram.Histogram {
 	warm := firstDue(e.Records) + warmUp
-	return measure(e.Records, func(r evidence.Record) bool {
-		return !r.Life && r.Due >= warm && !slices.ContainsFunc(e.Handovers, func(h evidence.Handover) bool { return touches(h, r) })
+	return histogram(e.Records, func(r evidence.Record) bool {
+		return !r.Life && r.Due >= warm && !touched(e, r, touches)
 	})
+}
+
+func touched(e evidence.Run, r evidence.Record, touches func(evidence.Handover, evidence.Record) bool) bool {
+	return slices.ContainsFunc(e.Handovers, func(h evidence.Handover) bool { return touches(h, r) })
 }
 
 func firstDue(records []evidence.Record) time.Duration {
@@ -79,7 +91,8 @@ func firstDue(records []evidence.Record) time.Duration {
 	return slices.MinFunc(records, func(a, b evidence.Record) int { return cmp.Compare(a.Due, b.Due) }).Due
 }
 
-func median(of []float64) float64 {
+// Median returns the one in the middle, or 0 of none.
+func Median(of []float64) float64 {
 	if len(of) == 0 {
 		return 0
 	}

@@ -138,7 +138,8 @@ func (r *Report) measure(e evidence.Run) {
 		load := &r.Loads[i]
 		load.Latency = measure(e.Records, func(rec evidence.Record) bool { return rec.Kind == load.Name })
 	}
-	r.Steady, r.SteadyIs = steady(e)
+	calm, what := steady(e)
+	r.Steady, r.SteadyIs = sum(calm), what
 	var ratios []float64
 	for _, h := range e.Handovers {
 		sum := HandoverSum{From: h.From, To: h.To}
@@ -149,7 +150,7 @@ func (r *Report) measure(e evidence.Run) {
 		}
 		r.Handovers = append(r.Handovers, sum)
 	}
-	r.MedianRatio = median(ratios)
+	r.MedianRatio = Median(ratios)
 }
 
 // release returns the row of the release with this name, in the order in which

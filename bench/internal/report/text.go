@@ -29,7 +29,7 @@ func Print(w io.Writer, r Report) {
 		printWire(w, *r.Wire)
 	}
 	printTrouble(w, r)
-	fmt.Fprintln(w, Headline(r))
+	fmt.Fprintln(w, r.Headline())
 }
 
 func printSums(w io.Writer, r Report) {
@@ -156,17 +156,17 @@ func printTrouble(w io.Writer, r Report) {
 }
 
 // Headline says in a line what the run proves.
-func Headline(r Report) string {
+func (r Report) Headline() string {
 	word := "PASS"
 	if !r.Passed() {
 		word = "FAIL"
 	}
-	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.Lost(), r.Sent, plural(len(r.Handovers), "upgrade"))
+	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.Lost(), r.Sent, Plural(len(r.Handovers), "upgrade"))
 	switch {
 	case len(r.Handovers) == 0:
 		return line + ": nothing is proven"
 	case len(r.Disagreements) > 0:
-		return line + ", and " + plural(len(r.Disagreements), "disagreement")
+		return line + ", and " + Plural(len(r.Disagreements), "disagreement")
 	case !r.Judged:
 		return line + " (a plain retirement's verdict is not judged)"
 	}
@@ -198,7 +198,8 @@ func OrUnnamed(release string) string {
 	return release
 }
 
-func plural(n int, noun string) string {
+// Plural counts a noun.
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
