@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,8 +74,8 @@ func TestReportRefusesWhatItCannotRead(t *testing.T) {
 		"report again_test.go --nonsense":     "-nonsense",
 		"report none.gz --json --benchfmt":    "cannot both",
 		"report none.gz":                      "no such file",
-		"report again_test.go":                "again_test.go was not written by --raw",
-		"report --json again_test.go none.gz": "again_test.go was not written by --raw",
+		"report again_test.go":                "again_test.go: line 1: invalid character",
+		"report --json again_test.go none.gz": "again_test.go: line 1: invalid character",
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), env{io.Discard, &stderr}, strings.Fields(args)); code == exitLossless || !strings.Contains(stderr.String(), want) {
@@ -99,4 +100,45 @@ func readAgain(t *testing.T, raw string) (r report.Report) {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// The files of testdata are made by hand, and these of them by "go run . report
+// testdata/small.jsonl", with what stands here behind it.
+func TestReportsOfAHandMadeFileAreAsTheyWere(t *testing.T) {
+	dir := t.TempDir()
+	for golden, made := range map[string]string{
+		"small.txt":   reported(t, "testdata/small.jsonl", "--svg", dir),
+		"small.bench": reported(t, "testdata/small.jsonl", "--benchfmt"),
+		"small.json":  reported(t, "testdata/small.jsonl", "--json"),
+		// --svg testdata; the other pictures are drawn by the same hand.
+		"upgrade-light.svg":         contents(t, filepath.Join(dir, "upgrade-light.svg")),
+		"upgrade-net-http-dark.svg": contents(t, filepath.Join(dir, "upgrade-net-http-dark.svg")),
+	} {
+		if want := contents(t, filepath.Join("testdata", golden)); made != want {
+			t.Errorf("%s should be\n%s\nit is\n%s", golden, want, made)
+		}
+	}
+}
+
+func contents(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// redMark is how a lost request is drawn.
+const redMark = "l5 -5m0 5l-5 -5"
+
+func TestTheLossyRunShowsItsRedMarks(t *testing.T) {
+	dir := t.TempDir()
+	raw := filepath.Join(dir, "raw.gz")
+	_, r := runBench(t, "--retire", "plain", "--upgrades", "3", "--rest", "300ms", "--raw", raw)
+	reported(t, raw, "--svg", dir)
+	marks := strings.Count(contents(t, filepath.Join(dir, "run-net-http-light.svg")), redMark)
+	if r.Lost() == 0 || marks != r.Lost() {
+		t.Errorf("%d marks for %d lost requests", marks, r.Lost())
+	}
 }

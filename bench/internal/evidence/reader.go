@@ -17,23 +17,36 @@ type File struct {
 	Runs []Run
 }
 
-// ReadFile reads a raw file. What is not as it was written is an error that names the
-// line: half a run has no report.
+// ReadFile reads a raw file, packed or as plain text. What is not as it was written is an
+// error that names the line: half a run has no report.
 func ReadFile(name string) (File, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return File{}, fmt.Errorf("read raw results: %w", err)
 	}
 	defer file.Close()
-	unzipped, err := gzip.NewReader(file)
+	in, err := unpack(bufio.NewReader(file))
 	if err != nil {
-		return File{}, fmt.Errorf("read raw results: %s was not written by --raw: %w", name, err)
+		return File{}, fmt.Errorf("read raw results: %s: %w", name, err)
 	}
-	r := reader{in: bufio.NewReaderSize(unzipped, 64<<10)}
+	r := reader{in: in}
 	if err := r.read(); err != nil {
 		return File{}, fmt.Errorf("read raw results: %s: line %d: %w", name, r.no, err)
 	}
 	return r.file, nil
+}
+
+// unpack returns the text of what may be gzip, which begins with two bytes that no text
+// begins with (RFC 1952 2.3.1).
+func unpack(in *bufio.Reader) (*bufio.Reader, error) {
+	if magic, _ := in.Peek(2); string(magic) != "\x1f\x8b" {
+		return in, nil // what it is instead will be said of its first line
+	}
+	zip, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	return bufio.NewReader(zip), nil
 }
 
 // reader reads lines, and knows what may come next.

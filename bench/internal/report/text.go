@@ -15,6 +15,10 @@ import (
 // Print writes the report as text.
 func Print(w io.Writer, r Report) {
 	fmt.Fprintln(w)
+	if r.Absent != "" {
+		fmt.Fprintf(w, "%s was not run: %s\n", r.System, r.Absent)
+		return
+	}
 	printSums(w, r)
 	printLoads(w, r)
 	printLatencies(w, r)
@@ -167,7 +171,7 @@ func (r Report) Headline() string {
 		return line + ": nothing is proven"
 	case len(r.Disagreements) > 0:
 		return line + ", and " + Plural(len(r.Disagreements), "disagreement")
-	case !r.Judged:
+	case !r.Judged && len(r.Departures) > 0:
 		return line + " (a plain retirement's verdict is not judged)"
 	}
 	return line
