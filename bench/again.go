@@ -34,9 +34,9 @@ Exit code: 0 the report was made, whatever it says; 1 it could not be made; 2 us
 
 // again is what the flags of "bench report" say.
 type again struct {
-	files                []string
-	html, svg            string
-	benchfmt, json, help bool
+	files          []string
+	html, svg      string
+	benchfmt, json bool
 }
 
 func againFlags(a *again) *flag.FlagSet {
@@ -142,6 +142,9 @@ func (a again) show(files []evidence.File) error {
 	}
 	if a.svg == "" {
 		return nil
+	}
+	if err := os.MkdirAll(a.svg, 0o755); err != nil {
+		return fmt.Errorf("write pictures: %w", err)
 	}
 	for _, p := range page.Pictures(files) {
 		if err := os.WriteFile(filepath.Join(a.svg, p.Name), []byte(p.Text), 0o644); err != nil {

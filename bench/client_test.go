@@ -82,7 +82,7 @@ func newHand(t *testing.T, addr, load string, timeout time.Duration) *hand {
 func seatAt(addr string, k kind, timeout time.Duration) seat {
 	return seat{
 		kind: k, target: target{addr: addr, host: addr, path: "/", reference: true},
-		dialer: dialer{addr: addr}, timeout: timeout, dice: new(load).dice(1),
+		dialer: dialer{addr: addr, opened: new(atomic.Int64)}, timeout: timeout, dice: new(load).dice(1),
 	}
 }
 
@@ -172,6 +172,30 @@ func TestAKeptConnectionIsKept(t *testing.T) {
 	}
 	if n := conns.Load(); n != 1 {
 		t.Errorf("made %d connections for 3 requests, should make 1", n)
+	}
+}
+
+// Broken on purpose, and seen red: the answer does not say on which connection it came.
+func TestARecordSaysOnWhichConnectionItWent(t *testing.T) {
+	for load, want := range map[string][]int64{"keepalive": {1, 1, 1}, "new": {1, 2, 3}} {
+		addr := fake(t, func(conn *net.TCPConn) {
+			in := bufio.NewReader(conn)
+			for {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				io.WriteString(conn, whole)
+			}
+		})
+		w := newHand(t, addr, load, time.Second)
+		for i, conn := range want {
+			if r := w.send(); r.Conn != conn {
+				t.Errorf("%s: request %d went on connection %d, should be %d", load, i+1, r.Conn, conn)
+			}
+		}
+	}
+	if r := newHand(t, "127.0.0.1:1", "new", time.Second).send(); r.Conn != 0 {
+		t.Errorf("what was refused went on connection %d", r.Conn)
 	}
 }
 

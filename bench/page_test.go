@@ -13,7 +13,7 @@ import (
 // Broken on purpose, and seen red:
 //   - the tables do not scroll inside, or a picture has a fixed width: the page is wider than
 //     the screen
-//   - the page asks for a font elsewhere: the console says that it may not
+//   - the page asks for an image elsewhere: the console says that it may not
 
 // browse opens a page in a browser without a screen, and returns what became of it, and
 // what the browser prints.
