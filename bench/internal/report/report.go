@@ -188,7 +188,8 @@ func (r Report) answersOf(name string) int {
 // Lost is the number that everything here is about.
 func (r Report) Lost() int { return r.Failed + r.ProbesFailed }
 
-// Passed reports whether nothing was lost, and everybody says so.
+// Passed reports whether nothing was lost, and everybody says so. What was not run has
+// not passed.
 func (r Report) Passed() bool {
-	return r.Lost() == 0 && len(r.Disagreements) == 0
+	return r.Absent == "" && r.Lost() == 0 && len(r.Disagreements) == 0
 }

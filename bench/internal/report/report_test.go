@@ -8,6 +8,9 @@ import (
 	"github.com/ba995850/overlap/bench/internal/evidence"
 )
 
+// Broken on purpose, and seen red:
+//   - what was not run is held to account, or passes: TestWhatWasNotRunContradictsNobodyAndPassesNothing
+
 // answers makes n records of a release that was asked each millisecond from a
 // moment on, and took that long.
 func answers(n int, release string, from, took time.Duration) []evidence.Record {
@@ -163,6 +166,13 @@ func TestALostProbeIsALoss(t *testing.T) {
 func TestALoadThatGetsNoAnswerProvesNothing(t *testing.T) {
 	if Of(evidence.Run{About: evidence.About{Judged: true}}).Passed() {
 		t.Error("a run without a single answer passed")
+	}
+}
+
+func TestWhatWasNotRunContradictsNobodyAndPassesNothing(t *testing.T) {
+	r := Of(evidence.Run{About: evidence.About{Judged: true, Subject: evidence.Subject{System: "HAProxy", Absent: "not installed"}}})
+	if len(r.Disagreements) > 0 || r.Passed() {
+		t.Errorf("disagreements %q, passed %v, should be none and false", r.Disagreements, r.Passed())
 	}
 }
 
