@@ -48,7 +48,8 @@ func asRoot(t *testing.T, f func(t *testing.T)) {
 	}
 }
 
-// needsTUN skips the test of somebody who may not have the device.
+// needsTUN skips the test where there is no such device, or where somebody who is not root
+// may not have it. In CI, which says so by OVERLAP_NEED_TOOLS, root has to.
 func needsTUN(t *testing.T) {
 	t.Helper()
 	device, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
