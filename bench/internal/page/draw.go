@@ -29,7 +29,7 @@ type drawing struct {
 func (t timeline) draw(width px) picture {
 	d := drawing{timeline: t, x: timeScale{t.from, t.to, span{leftEdge, width - rightEdge}}}
 	requests, latency := width*0.13+60, width*0.09+60
-	labels, rows := arrange(t.marks, d.x, width)
+	labels, rows := arrange(together(t.marks, d.x, width), d.x, width)
 	if rows > 10 { // so many that nobody would read them
 		for i := range labels {
 			labels[i].text, labels[i].row = "", 0

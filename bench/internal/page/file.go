@@ -21,7 +21,7 @@ func Pictures(files []evidence.File) (all []File) {
 				continue
 			}
 			done[system] = true
-			all = append(all, picturesOf(run, suffix(system))...)
+			all = append(all, picturesOf(run, f.Header, suffix(system))...)
 		}
 	}
 	return all
@@ -39,7 +39,7 @@ func suffix(system string) string {
 	}, strings.ToLower(system))
 }
 
-func picturesOf(run evidence.Run, suffix string) (all []File) {
+func picturesOf(run evidence.Run, h evidence.Header, suffix string) (all []File) {
 	for _, p := range []struct {
 		name    string
 		picture picture
@@ -48,9 +48,10 @@ func picturesOf(run evidence.Run, suffix string) (all []File) {
 		{"run", wholeRun(run).draw(wide)},
 		{"percentiles", percentiles(run, wide)},
 	} {
+		signed := p.picture.signed(h)
 		all = append(all,
-			File{p.name + suffix + "-light.svg", p.picture.file(false)},
-			File{p.name + suffix + "-dark.svg", p.picture.file(true)})
+			File{p.name + suffix + "-light.svg", signed.file(false)},
+			File{p.name + suffix + "-dark.svg", signed.file(true)})
 	}
 	return all
 }

@@ -28,6 +28,25 @@ func (l label) textSpan() span {
 
 func (s span) meets(t span) bool { return s.from < t.to && t.from < s.to }
 
+// indistinct is how near to each other two lines are one to the eye.
+const indistinct px = 3
+
+// together makes one mark of those that nobody could tell apart, where their texts have
+// room in one row. The main one stays alone.
+func together(marks []mark, s timeScale, edge px) (all []mark) {
+	for _, m := range marks {
+		last := len(all) - 1
+		if last >= 0 && !all[last].main && s.at(m.at)-s.at(all[last].at) < indistinct {
+			if text := all[last].text + ", " + m.text; widthOf(text) < edge/3 {
+				all[last].text = text
+				continue
+			}
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
 // arrange gives each label a row, so that no text lies on another, and none on the
 // line of an earlier one: what comes later hangs lower, like stairs. The marks are in
 // order.

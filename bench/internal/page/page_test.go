@@ -3,6 +3,7 @@ package page
 import (
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,9 @@ import (
 //   - marks of losses are drawn once for each column: TestEveryLossIsARedMark
 //   - a label takes the first row that is free of texts: TestLabelsDoNotCollide
 //   - the last slice ends with the last request: TestTheSlicesHoldEveryAnswer
+//   - marks are joined where their text has no room: TestMomentsThatNobodyTellsApartShareARow
+//   - a picture as a file is not signed: TestFilesSayWhereTheyComeFrom
+//   - features are in the order of the runs: TestThePageBeginsWithWhatItIsAbout
 //   - settings are written as HTML: TestWhatOthersWroteIsNotBelieved
 
 func small(t *testing.T) evidence.File {
@@ -107,6 +111,29 @@ func TestLabelsDoNotCollide(t *testing.T) {
 	}
 }
 
+func TestMomentsThatNobodyTellsApartShareARow(t *testing.T) {
+	marks := []mark{{at: 0, text: "now", main: true}, {at: 0, text: "steer"}, {at: time.Millisecond, text: "settle"}, {at: time.Second, text: "gone"}}
+	s := timeScale{0, 2 * time.Second, span{50, 900}}
+	for edge, want := range map[px]string{960: "now|steer, settle|gone", 200: "now|steer|settle|gone"} {
+		var rows []string
+		for _, m := range together(marks, s, edge) {
+			rows = append(rows, m.text)
+		}
+		if got := strings.Join(rows, "|"); got != want {
+			t.Errorf("%v wide: %s, should be %s", edge, got, want)
+		}
+	}
+}
+
+func TestThePageBeginsWithWhatItIsAbout(t *testing.T) {
+	file := small(t)
+	slices.Reverse(file.Runs)
+	first, _, _ := strings.Cut(written(t, file), "</h2>")
+	if !strings.HasSuffix(first, "<h2>A live upgrade") {
+		t.Errorf("it begins with %s", first[strings.LastIndex(first, "<h2>"):])
+	}
+}
+
 func TestThePageSaysTheVerdictFirst(t *testing.T) {
 	text := written(t, small(t))
 	first := regexp.MustCompile(`(?s)<h1>(.*?)</h1>`).FindStringSubmatch(text)
@@ -172,6 +199,22 @@ func TestFilesNeedNoStyleOfAPage(t *testing.T) {
 		if strings.Contains(f.Text, "var(") || !strings.Contains(f.Text, "<title>") {
 			t.Errorf("%s does", f.Name)
 		}
+	}
+}
+
+func TestFilesSayWhereTheyComeFrom(t *testing.T) {
+	for _, f := range Pictures([]evidence.File{small(t)}) {
+		for _, part := range []string{">go run ./bench --scenario &#39;small one&#39;<", "26 November 2026 · commit 0123456789ab · Linux 6.18.0 · 2 CPUs A Processor · go1.26.8"} {
+			if !strings.Contains(f.Text, part) {
+				t.Errorf("%s does not say %s", f.Name, part)
+			}
+		}
+	}
+}
+
+func TestALongCommandIsBroken(t *testing.T) {
+	if lines := broken("one two three four", 70); !slices.Equal(lines, []string{"one two", "three four"}) {
+		t.Errorf("the lines are %q", lines)
 	}
 }
 

@@ -49,6 +49,14 @@ type feature struct {
 	Timeline, Percentiles figure
 }
 
+// order puts the system first that the page is about.
+func (f feature) order(main string) int {
+	if f.About.Subject.System == main {
+		return 0
+	}
+	return 1
+}
+
 // origin is where and how runs were made.
 type origin struct {
 	evidence.Header
@@ -80,6 +88,7 @@ func newView(files []evidence.File) view {
 	for _, run := range runs {
 		v.add(run, main)
 	}
+	slices.SortStableFunc(v.Features, func(a, b feature) int { return cmp.Compare(a.order(main), b.order(main)) })
 	v.compare()
 	v.Peers = v.withPeers()
 	v.Sum = sumOf(v.Scenarios, files[0].Header)
