@@ -7,12 +7,12 @@ NOBODY      = 65534
 # way there.
 NEXT_GO = go1.27.1
 
-# Tests that drive the server with programs of others, and those that read the source
-# tree or call the go command. They have nothing to do with races or privileges.
-FOREIGN = Curl|Wrk|H2load|Scenarios|Prom|Tmux
+# Tests that need programs of others, and those that read the source tree or call the go
+# command. They have nothing to do with races or privileges.
+FOREIGN = Curl|Wrk|H2load|Scenarios|Prom|Tmux|Browser
 TREE    = Home|README
 
-.PHONY: help check rest fmt vet lint test race unprivileged next examples deploy-test deb reach
+.PHONY: help check rest fmt vet lint test race unprivileged next examples deploy-test deb report reach
 
 help:
 	@echo 'make check         test, fmt, vet, lint, race, unprivileged, next, examples; CI runs deploy-test, too'
@@ -23,7 +23,8 @@ help:
 	@echo 'make examples      the examples that are modules of their own'
 	@echo 'make deploy-test   every recipe of deploy/, run for real; as root, in a sealed machine (10 minutes)'
 	@echo 'make deb VERSION=  the Debian package, deploy/deb'
-	@echo 'make reach         the long runs behind the figures of the README (an hour)'
+	@echo 'make report        some runs, and what they look like: bench/out/report.html (2 minutes)'
+	@echo 'make reach         the long runs behind the figures of the README (1.5 hours)'
 
 check: test rest
 
@@ -99,6 +100,9 @@ deploy-test:
 VERSION = $(shell git log -1 --date=format:%Y%m%d.%H%M%S --format=0~git%cd.%h)
 deb:
 	deploy/deb/build.sh $(VERSION)
+
+report:
+	bench/report.sh
 
 reach:
 	bench/reach.sh
