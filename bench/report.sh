@@ -35,8 +35,8 @@ plain() {
 }
 
 as=(env)
-ours mixed --pace 4000 --upgrades 3
-plain mixed-plain --pace 4000 --upgrades 3
+ours mixed --pace 2000 --rest 1s
+plain mixed-plain --pace 2000 --rest 1s
 few=(--upgrades 2 --rest 1s)
 ours scenarios --scenario tls-new,tls-keepalive,h2,ws "${few[@]}"
 plain scenarios-plain --scenario tls-new,tls-keepalive,h2 "${few[@]}"
