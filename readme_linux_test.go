@@ -115,6 +115,24 @@ func freeAddr(t *testing.T) string {
 	return ln.Addr().String()
 }
 
+func TestThePicturesOfTheREADMEAreThere(t *testing.T) {
+	for _, file := range []string{"README.md", "bench/README.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`src(?:set)?="(.*?)"`).FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s shows nothing", file)
+		}
+		for _, m := range found {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+		}
+	}
+}
+
 func TestTheProgramsOfTheREADMECompile(t *testing.T) {
 	programs := blocks(t, "go", "Use it in your service")
 	if len(programs) != 2 {
