@@ -97,7 +97,7 @@ deploy-test:
 	rm -f $$log; exit $$code
 
 # Older than any release, and each later than those before.
-VERSION = $(shell git log -1 --date=format:%Y%m%d.%H%M%S --format=0~git%cd.%h)
+VERSION = $(shell TZ=UTC git log -1 --date=format-local:%Y%m%d.%H%M%S --format=0~git%cd.%h)
 deb:
 	deploy/deb/build.sh $(VERSION)
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -17,14 +16,16 @@ import (
 )
 
 // Broken on purpose, and seen red: nobody looks whether the new release is needed; it is told
-// to leave in any case; a release is taken for ours by its name alone; HUP, or PIPE, ends the command once it has been interrupted.
+// to leave in any case; a release is taken for ours by its name alone, or beside
+// any service; one that only starts is told to leave; the new release is to hand over ports that
+// nobody else has; nobody looks whether the old one serves; HUP, or PIPE, ends the command once it has been interrupted.
 
 var errInVain = errors.New("in vain")
 
 func TestANewReleaseThatIsTheOnlyOneLeftStays(t *testing.T) {
 	old, fresh := play(t, "crashes", goAway), play(t, "is left", goAway)
 	u, told := upgrading(t, fresh)
-	u.before = []control.Found{old.found(t)}
+	u.replaces(t, old)
 	old.endpoint.Close()
 	_, err := u.old(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "crashes (pid ") || !strings.Contains(err.Error(), "does not serve any more") {
@@ -42,7 +43,7 @@ func TestANewReleaseThatIsTheOnlyOneLeftStays(t *testing.T) {
 func TestANewReleaseThatIsNotWantedLeavesToTheOldOneOnly(t *testing.T) {
 	old, fresh := play(t, "in place", goAway), play(t, "not wanted", goAway)
 	u, _ := upgrading(t, fresh)
-	u.before = []control.Found{old.found(t)}
+	u.replaces(t, old)
 	err := u.backOut(errInVain)
 	if !errors.Is(err, errInVain) || !strings.Contains(err.Error(), "the old release serves on") || !isClosed(u.sibling.ended) {
 		t.Error(err)
@@ -52,29 +53,64 @@ func TestANewReleaseThatIsNotWantedLeavesToTheOldOneOnly(t *testing.T) {
 	}
 	fresh = play(t, "stays", func(a *actor) { a.is(overlap.StateServing) })
 	u, _ = upgrading(t, fresh)
-	u.before = []control.Found{old.found(t)}
+	u.replaces(t, old)
 	if err := u.backOut(errInVain); !errors.Is(err, errStays) || isClosed(u.sibling.ended) {
 		t.Errorf("nobody took over: %v", err)
 	}
 }
 
-// Whoever deploys two services may give both releases the same name, at the same time.
-func TestAReleaseOfTheSameNameOnAnotherPortIsLeftAlone(t *testing.T) {
-	old, theirs := play(t, "ours", goAway), play(t, "twice", goAway)
-	theirs.status.Addr, theirs.status.Ports = "192.0.2.1:81", []control.Port{{Addr: "192.0.2.1:81"}}
-	u, _ := upgrading(t, theirs)
-	u.before, u.release, u.fresh = []control.Found{old.found(t)}, "twice", control.Found{}
-	ready, stop := context.WithTimeout(t.Context(), 3*lookEvery)
-	defer stop()
-	is, err := u.sibling.awaitServing(ready, u.isNew, true)
-	if err == nil || is.Instance != "" {
-		t.Fatalf("%s is taken for the new release: %v", nameOf(is), err)
-	}
-	if err := u.backOut(u.elsewhere()); err == nil || !strings.Contains(err.Error(), "listens on 192.0.2.1:81, where nobody else does, and goes on") {
+// On a port that it has for itself it would wait for somebody to take over, and stay.
+func TestANewReleaseThatListensOnMoreIsBackedOutOf(t *testing.T) {
+	old, fresh := play(t, "has one port", goAway), play(t, "has two", goAway)
+	fresh.status.Ports = append(fresh.status.Ports, control.Port{Addr: "192.0.2.1:82", Accepted: 1})
+	u, _ := upgrading(t, fresh)
+	u.replaces(t, old)
+	if err := u.backOut(errInVain); !errors.Is(err, errInVain) || errors.Is(err, errStays) {
 		t.Error(err)
 	}
-	if s := theirs.Status().State; s != "serving" {
-		t.Errorf("it is %s", s)
+	if s := fresh.Status().State; s != "drained" || fresh.handedOver.Load() {
+		t.Errorf("it is %s, and was told to leave to a successor only: %v", s, fresh.handedOver.Load())
+	}
+}
+
+func TestItIsNotSaidThatTheOldReleaseServesOnWhenItDoesNot(t *testing.T) {
+	old := play(t, "has crashed", goAway)
+	u, _ := upgrading(t, play(t, "is not ready", goAway))
+	u.replaces(t, old)
+	u.fresh = control.Found{}
+	old.endpoint.Close()
+	if err := u.backOut(errInVain); !strings.Contains(err.Error(), "the old release does not serve any more") {
+		t.Error(err)
+	}
+}
+
+// Whoever deploys two services may give both releases the same name, at the same time.
+func TestAReleaseOfTheSameNameOfAnotherServiceIsLeftAlone(t *testing.T) {
+	ours, theirs, theirOld := play(t, "ours", goAway), play(t, "twice", goAway), play(t, "theirs", goAway)
+	theirOld.status.Addr, theirOld.status.Ports = "192.0.2.1:81", []control.Port{{Addr: "192.0.2.1:81"}}
+	theirs.status.Addr, theirs.status.Ports = theirOld.status.Addr, theirOld.status.Ports
+	u, _ := upgrading(t, theirs)
+	u.release, u.fresh, u.before = "twice", control.Found{}, []control.Found{ours.found(t), theirOld.found(t)}
+	if _, err := u.choose(); err == nil || !strings.Contains(err.Error(), "say by --from-pid whom twice replaces") {
+		t.Errorf("it is not said which service is meant: %v", err)
+	}
+	u.from.releases = []string{"ours"}
+	var err error
+	u.targets, err = u.choose()
+	must(t, err)
+	u.ready = 3 * lookEvery
+	for state, says := range map[overlap.State]string{
+		overlap.StateStarting: "it is left to what has started it",
+		overlap.StateServing:  "serves on 192.0.2.1:81, where none of these does",
+	} {
+		theirs.is(state)
+		_, err := u.replace(t.Context())
+		if err = u.backOut(err); !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "the old release serves on") {
+			t.Errorf("%s: %v", state, err)
+		}
+		if s := theirs.Status().State; s != state.String() {
+			t.Errorf("it was %s, and is %s", state, s)
+		}
 	}
 }
 

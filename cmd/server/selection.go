@@ -33,6 +33,9 @@ func (sel *selection) byPIDOrRest(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&sel.allBut, "all-but", "", "all but those of this `release`")
 }
 
+// isSaid says whether anybody is meant.
+func (sel selection) isSaid() bool { return len(sel.releases)+len(sel.pids) > 0 || sel.allBut != "" }
+
 func (sel selection) validate() error {
 	said := 0
 	for _, is := range []bool{len(sel.releases) > 0, len(sel.pids) > 0, sel.allBut != ""} {
@@ -95,7 +98,7 @@ func ofRelease(all []control.Found, release string) (named []control.Found, err 
 	}
 	for _, f := range named[1:] {
 		if !f.SharesPort(named[0]) {
-			return nil, fmt.Errorf("several services have a release %s, say which by --pid", release)
+			return nil, fmt.Errorf("several services have a release %s, say which by its process id", release)
 		}
 	}
 	return named, nil

@@ -37,17 +37,20 @@ be taken back: an instance that still listens stays. A new release that has beco
 one which serves stays in any case. The exit code is 0 only if nothing was lost.
 
 The command may be a script around the server, as long as that runs in the foreground. If
-it only has somebody else start it (systemctl, docker), name the new release by --release.`
+it only has somebody else start it (systemctl, docker), name the new release by --release.
+What has that name is taken for it only if it serves on a port of the old one, and else left
+to who has started it: it may be another service's. Where several services run, say by
+--from-pid whom it replaces.`
 
 const upgradeExample = `  server upgrade -- ./server-v2 serve --addr :8080 --release v2
   server upgrade --soak 30s --log v2.log -- ./server-v2 serve --addr :8080 --release v2
-  server upgrade --release v2 -- systemctl start overlap@v2`
+  server upgrade --release v2 --from-pid $(systemctl show -P MainPID overlap@v1) -- systemctl start overlap@v2`
 
 // upgrade is one call of the verb.
 type upgrade struct {
 	command []string
-	release string   // of the new one, where its command does not run it
-	from    []string // the releases to retire; none: all that share a port with the new one
+	release string    // of the new one, where its command does not run it
+	from    selection // whom to retire; nobody: all that share a port with the new one
 	log     string
 	journal bool
 	ready   time.Duration
@@ -58,6 +61,7 @@ type upgrade struct {
 	progress *progress
 	began    time.Time
 	before   []control.Found // who was there
+	targets  []control.Found // those of them that may be replaced
 	sibling  *sibling
 	output   *output // of the sibling; nil: the journal has it
 	fresh    control.Found
@@ -84,7 +88,8 @@ func newUpgrade() *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&u.release, "release", "", "the `name` of the new release, if its command only has it started elsewhere")
-	flags.StringArrayVar(&u.from, "from", nil, "retire this `release`, and no other; can be repeated")
+	flags.StringArrayVar(&u.from.releases, "from", nil, "retire this `release`, and no other; can be repeated")
+	flags.IntSliceVar(&u.from.pids, "from-pid", nil, "retire the instance with this process `id`, and no other")
 	flags.StringVar(&u.log, "log", "", "append the output of the new release to this `file`; else it is a new one, which is named")
 	flags.BoolVar(&u.journal, "journal", false, "send it to the journal of systemd instead, under the name of the command")
 	flags.DurationVar(&u.ready, "ready-timeout", time.Minute, "how long the new release may take until it is ready")
@@ -130,22 +135,38 @@ func (u *upgrade) check(ctx context.Context) (err error) {
 	if u.before, err = control.Find(ctx, askTimeout); err != nil {
 		return err
 	}
-	candidates := u.before
-	if len(u.from) > 0 {
-		if candidates, err = (selection{releases: u.from}).pick(u.before); err != nil {
-			return fmt.Errorf("%w: %s", err, present(u.before))
-		}
+	if u.targets, err = u.choose(); err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(candidates, isReady) {
-		return nobody(candidates, u.before)
+	if !slices.ContainsFunc(u.targets, isReady) {
+		return nobody(u.targets, u.before)
 	}
-	u.warn(candidates)
+	u.warn(u.targets)
 	return nil
 }
 
-// nobody says why none of the candidates can be replaced.
-func nobody(candidates, all []control.Found) error {
-	for _, f := range candidates {
+// choose returns who may be replaced: those that were named, or else all. Where the new release
+// is known by its name only, they have to be of one service: another one's may come at the same
+// time, and have the same name.
+func (u *upgrade) choose() ([]control.Found, error) {
+	if u.from.isSaid() {
+		chosen, err := u.from.pick(u.before)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", err, present(u.before))
+		}
+		return chosen, nil
+	}
+	ready := slices.DeleteFunc(slices.Clone(u.before), func(f control.Found) bool { return !isReady(f) })
+	isOther := func(f control.Found) bool { return !f.SharesPort(ready[0]) }
+	if u.release != "" && slices.ContainsFunc(ready, isOther) {
+		return nil, fmt.Errorf("say by --from-pid whom %s replaces: %s", u.release, places(ready))
+	}
+	return u.before, nil
+}
+
+// nobody says why none of the targets can be replaced.
+func nobody(targets, all []control.Found) error {
+	for _, f := range targets {
 		if f.Err != nil {
 			return fmt.Errorf("%s: it is stopped, or hangs: let it go on (kill -CONT), or end it", nameOf(f))
 		}
@@ -174,8 +195,8 @@ func (u *upgrade) canStart() error {
 }
 
 // warn says what is no reason to stop, and will not be lossless.
-func (u *upgrade) warn(candidates []control.Found) {
-	for _, f := range candidates {
+func (u *upgrade) warn(targets []control.Found) {
+	for _, f := range targets {
 		switch {
 		case f.Err != nil:
 			u.progress.say("warning: %s is not asked to leave", nameOf(f))
@@ -219,7 +240,7 @@ func (u *upgrade) replace(ctx context.Context) ([]control.Found, error) {
 	u.progress.show("waiting until the new release serves")
 	var err error
 	if u.fresh, err = u.sibling.awaitServing(ready, u.isNew, u.release != ""); err != nil {
-		return nil, interrupted(ctx, cmp.Or(u.elsewhere(), err))
+		return nil, interrupted(ctx, u.disown(err))
 	}
 	if err := u.knock(ready); err != nil {
 		return nil, interrupted(ctx, err)
@@ -259,17 +280,28 @@ func (u *upgrade) isNew(f control.Found) bool {
 	if u.release == "" {
 		return u.sibling.owns(f)
 	}
-	return f.Err == nil && f.Release == u.release && (!isReady(f) || slices.ContainsFunc(u.before, f.SharesPort))
+	return f.Err == nil && f.Release == u.release && (!isReady(f) || u.isBeside(f))
 }
 
-// elsewhere says that an instance of the release that was to be started elsewhere serves, and
-// replaces nobody: it may be that of another service, which has taken the same name.
-func (u *upgrade) elsewhere() error {
-	is, err := findOne(context.Background(), func(f control.Found) bool { return isReady(f) && f.Release == u.release })
-	if err != nil || u.release == "" || is.Instance == "" || slices.ContainsFunc(u.before, is.SharesPort) {
-		return nil
+// isBeside says whether an instance shares a port with one that may be replaced.
+func (u *upgrade) isBeside(f control.Found) bool { return slices.ContainsFunc(u.targets, f.SharesPort) }
+
+// disown leaves an instance of the release that was to be started elsewhere to who has started
+// it, unless it serves beside the old one: it may be another service's. err says why we do not
+// wait for it any more.
+func (u *upgrade) disown(err error) error {
+	if u.release == "" || u.isBeside(u.fresh) {
+		return err
 	}
-	return fmt.Errorf("%s listens on %s, where nobody else does, and goes on: %s; if it is the new release, stop it, and give it the same addresses", nameOf(is), is.Addr, places(u.before))
+	u.fresh = control.Found{}
+	is, findErr := findOne(context.Background(), func(f control.Found) bool { return f.Err == nil && f.Release == u.release && !u.isBeside(f) })
+	switch {
+	case findErr != nil || is.Instance == "":
+		return err
+	case !isReady(is):
+		return fmt.Errorf("%w; it is left to what has started it", err)
+	}
+	return fmt.Errorf("%w; %s serves on %s, where none of these does: %s; if it is the new release, stop it, and give it the same addresses", err, nameOf(is), is.Addr, places(u.targets))
 }
 
 // old returns the instances that the new one replaces, as they are now.
@@ -312,7 +344,12 @@ func (u *upgrade) pick(all []control.Found) (old []control.Found, err error) {
 
 // means says whether an instance is to be replaced.
 func (u *upgrade) means(f control.Found) bool {
-	return len(u.from) == 0 && f.SharesPort(u.fresh) || slices.Contains(u.from, f.Release)
+	return u.isTarget(f) && (u.from.isSaid() || f.SharesPort(u.fresh))
+}
+
+// isTarget says whether an instance may be replaced.
+func (u *upgrade) isTarget(f control.Found) bool {
+	return slices.ContainsFunc(u.targets, func(t control.Found) bool { return t.Instance == f.Instance })
 }
 
 // covers says whether the new instance does on each port of an old one what that does.

@@ -110,6 +110,13 @@ func upgrading(t *testing.T, fresh *actor) (*upgrade, *bytes.Buffer) {
 	return u, &told
 }
 
+// replaces says who was there before.
+func (u *upgrade) replaces(t *testing.T, old *actor) {
+	t.Helper()
+	u.before = []control.Found{old.found(t)}
+	u.targets = u.before
+}
+
 func TestAnInterruptedUpgradeTakesBackWhatItCan(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	old, fresh := play(t, "taken back", func(*actor) { interrupt() }), play(t, "in vain", goAway)
@@ -148,9 +155,10 @@ func TestAnUpgradeThatIsInterruptedTooLateGoesOn(t *testing.T) {
 func TestAnUpgradeThatIsInterruptedBeforeItTellsAnybodyTellsNobody(t *testing.T) {
 	old, fresh := play(t, "never told", stay), play(t, "early", goAway)
 	u, told := upgrading(t, fresh)
+	u.replaces(t, old)
 	ctx, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	err := u.retire(ctx, []control.Found{old.found(t)})
+	err := u.retire(ctx, u.targets)
 	if !errors.Is(err, errInterrupted) || !strings.Contains(err.Error(), "serves on") || old.Status().State != "serving" {
 		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
 	}
@@ -159,7 +167,7 @@ func TestAnUpgradeThatIsInterruptedBeforeItTellsAnybodyTellsNobody(t *testing.T)
 func TestAReleaseThatListensOnLessReplacesNobody(t *testing.T) {
 	one, two := control.Port{Addr: "192.0.2.1:80"}, control.Port{Addr: "192.0.2.1:443"}
 	old := control.Found{Status: control.Status{Instance: "A", Release: "v1", State: "serving", Ports: []control.Port{one, two}, Requests: 9}}
-	u := &upgrade{before: []control.Found{old}, fresh: control.Found{Status: control.Status{Instance: "B", Release: "v2", Ports: []control.Port{one}}}}
+	u := &upgrade{before: []control.Found{old}, targets: []control.Found{old}, fresh: control.Found{Status: control.Status{Instance: "B", Release: "v2", Ports: []control.Port{one}}}}
 	if got, err := u.pick(u.before); err == nil || !strings.Contains(err.Error(), "v2 (pid 0) does not listen on 192.0.2.1:443, where v1 (pid 0) does") {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -180,7 +188,7 @@ func TestOnlyOneUpgradeAtATimeGoesOn(t *testing.T) {
 	is := func(instance, state string, uid int) control.Found {
 		return control.Found{Status: control.Status{Instance: instance, Release: instance, State: state, UID: uid, Ports: port}}
 	}
-	u := &upgrade{before: []control.Found{is("A", "serving", 7)}, from: []string{"A"}, fresh: is("B", "serving", 7)}
+	u := &upgrade{before: []control.Found{is("A", "serving", 7)}, targets: []control.Found{is("A", "serving", 7)}, fresh: is("B", "serving", 7)}
 	for state, conflict := range map[string]bool{"starting": true, "serving": true, "dark": true, "retiring": false} {
 		_, err := u.pick([]control.Found{is("A", "serving", 7), is("C", state, 7), u.fresh})
 		if is := err != nil && strings.Contains(err.Error(), "C (pid 0) has come meanwhile"); is != conflict {
@@ -223,7 +231,8 @@ func TestAnInstanceThatDoesNotListenIsNotFollowedForEver(t *testing.T) {
 	t.Parallel()
 	old, fresh := play(t, "deaf", nil), play(t, "for nobody", goAway)
 	u, told := upgrading(t, fresh)
-	err := u.retire(t.Context(), []control.Found{old.found(t)})
+	u.replaces(t, old)
+	err := u.retire(t.Context(), u.targets)
 	if !errors.Is(err, errDeaf) || !strings.Contains(err.Error(), "serves on") || fresh.Status().State != "drained" {
 		t.Errorf("%v, the new one is %s: %s", err, fresh.Status().State, told)
 	}
@@ -234,8 +243,9 @@ func TestAReleaseThatDiesBeforeItHasTakenOverIsBackedOutOf(t *testing.T) {
 	var dying *sibling
 	old, fresh := play(t, "stays for good", func(*actor) { dying.kill() }), play(t, "dies", goAway)
 	u, told := upgrading(t, fresh)
+	u.replaces(t, old)
 	dying = u.sibling
-	err := u.retire(t.Context(), []control.Found{old.found(t)})
+	err := u.retire(t.Context(), u.targets)
 	if err == nil || !strings.Contains(err.Error(), "ended after it was ready: signal: killed; the old release serves on") || old.Status().State != "serving" {
 		t.Errorf("%v, the old one is %s: %s", err, old.Status().State, told)
 	}
@@ -263,7 +273,8 @@ func anotherTime(t *testing.T, release string) control.Found {
 func TestOneThatCannotBeToldIsNotTakenForOneThatHasLeft(t *testing.T) {
 	fresh := play(t, "for nobody else", goAway)
 	u, told := upgrading(t, fresh)
-	err := u.retire(t.Context(), []control.Found{anotherTime(t, "of-another-time")})
+	u.targets = []control.Found{anotherTime(t, "of-another-time")}
+	err := u.retire(t.Context(), u.targets)
 	if !errors.Is(err, errNotTold) || !strings.Contains(err.Error(), "serves on") || fresh.Status().State != "drained" {
 		t.Errorf("%v, the new one is %s: %s", err, fresh.Status().State, told)
 	}

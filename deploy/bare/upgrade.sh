@@ -74,13 +74,14 @@ serves "$before" || {
 	say "$base/current points to $before, which does not serve. See who does: $server status"
 	exit 1
 }
-[ "$release" != "$before" ] || { say "$release is in place already"; exit 1; }
+[ "$release" != "$before" ] || { say "$release is in place already; who else serves: $server status"; exit 1; }
 
 # Ctrl-C, and the end of the terminal, are for "server upgrade", which takes back what can be
 # taken back; then we go on.
 trap : INT TERM HUP PIPE
 code=0
 "$server" upgrade --log "$base/log/$release.log" "$@" -- "$base/start.sh" "$release" 9>&- || code=1
+trap '' INT TERM HUP PIPE # what follows is not to be cut short
 
 # Something may have been lost, and the new release be in place all the same.
 if serves "$before"; then

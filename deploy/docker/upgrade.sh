@@ -38,6 +38,7 @@ restarts() {
 		docker update --restart "$2" "overlap-$1" >/dev/null && return
 		sleep 0.2
 	done
+	say "that was: docker update --restart $2 overlap-$1. Type it"
 	return 1
 }
 
@@ -81,6 +82,8 @@ esac
 release=$1
 shift
 
+[ "$(id -u)" -eq 0 ] || { say "run it as root"; exit 1; }
+
 # One at a time: two would choose the same colour, and the loser would stop what the winner
 # runs. What is started must not inherit the lock, or it would hold it for its life.
 exec 9>lock
@@ -113,19 +116,20 @@ name "$free" "$release"
 # It is the instance that is told to leave, and not Docker, which would start it again.
 restarts "$old" on-failure
 code=0
-"$server" upgrade --release "$release" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" 9>&- || code=1
+"$server" upgrade --release "$release" --from-pid "$(look '{{.State.Pid}}' "$old")" --log upgrade.log "$@" -- "$PWD/upgrade.sh" --start "$free" "$release" 9>&- || code=1
+trap '' INT TERM HUP PIPE # what follows is not to be cut short
 
 # Something may have been lost, and the new release be in place all the same; it may even have
 # crashed since then, and be started again. It is wrong only where the old one has not left,
 # the very process: Docker may have started another one, if that has crashed.
 if { [ "$(look "$since" "$old")" = "$was" ] && serves "$old"; } || { ! serves "$free" && runs "$old"; }; then
 	putAway "$free" 2>/dev/null || : # if it was started at all
-	restarts "$old" unless-stopped
+	restarts "$old" unless-stopped || :
 	say "the output of $release: docker logs overlap-$free"
 	say "$before is still in place"
 	exit 1
 fi
 putAway "$old" || : # if it is still there
-restarts "$free" unless-stopped
+restarts "$free" unless-stopped || code=1
 serves "$free" || { say "$before has left, and $release does not serve: docker logs overlap-$free"; code=1; }
 exit $code

@@ -32,6 +32,8 @@ for file in "$new/server" "$new/overlap.yaml"; do
 	[ -e "$file" ] || { say "there is no $file"; exit 1; }
 done
 
+[ "$(id -u)" -eq 0 ] || { say "run it as root"; exit 1; }
+
 # One at a time: two would choose the same slot, and the loser would stop what the winner runs.
 # What is started must not inherit the lock: supervisorctl waits for startsecs, and outlives us.
 exec 9>"$base/lock"
@@ -44,9 +46,9 @@ for slot in 0 1; do
 	'' | *[!0-9]*) say "supervisord does not tell about overlap-$slot: $(process $slot)"; exit 1 ;;
 	esac
 done
-runs() { process "$1" | grep -qvx 0; }
+runs() { process "$1" | grep -qx '[1-9][0-9]*'; }
 if runs 0 && runs 1; then
-	say "both slots run: see supervisorctl status, and stop the one that is not wanted"
+	say "both slots run. The one that is not wanted: supervisorctl stop overlap-SLOT && rm $base/slots/SLOT"
 	exit 1
 elif runs 0; then old=0 free=1
 elif runs 1; then old=1 free=0
@@ -76,7 +78,8 @@ leave() {
 trap : INT TERM HUP PIPE
 ln -sfn "../releases/$release" "$base/slots/$free"
 code=0
-"$server" upgrade --release "$release" "$@" -- supervisorctl start "overlap-$free" 9>&- || code=1
+"$server" upgrade --release "$release" --from-pid "$was" "$@" -- supervisorctl start "overlap-$free" 9>&- || code=1
+trap '' INT TERM HUP PIPE # what follows is not to be cut short
 
 # Something may have been lost, and the new release be in place all the same; it may even have
 # crashed since then, and be started again. It is wrong only where the old one has not left,
