@@ -39,20 +39,21 @@ done
 exec 9>"$base/lock"
 flock -n 9 || { say "another upgrade is under way"; exit 1; }
 
-# The slot that is free is the one whose process does not run.
+# The slot that is free is the one whose process does not run. (Asking takes a third of a second.)
 process() { supervisorctl pid "overlap-$1"; }
+old='' free=''
 for slot in 0 1; do
-	case $(process $slot) in
-	'' | *[!0-9]*) say "supervisord does not tell about overlap-$slot: $(process $slot)"; exit 1 ;;
+	pid=$(process $slot) || :
+	case $pid in
+	0) free=$slot ;;
+	'' | *[!0-9]*) say "supervisord does not tell about overlap-$slot: $pid"; exit 1 ;;
+	*) old=$slot was=$pid ;;
 	esac
 done
-runs() { process "$1" | grep -qx '[1-9][0-9]*'; }
-if runs 0 && runs 1; then
+if [ -z "$free" ]; then
 	say "both slots run. The one that is not wanted: supervisorctl stop overlap-SLOT && rm $base/slots/SLOT"
 	exit 1
-elif runs 0; then old=0 free=1
-elif runs 1; then old=1 free=0
-else
+elif [ -z "$old" ]; then
 	say "no slot runs: link a release to $base/slots/0, and: supervisorctl start overlap-0"
 	exit 1
 fi
@@ -66,7 +67,6 @@ fi
 server=$base/releases/$before/server
 # By number: another service may have a release of the same name.
 serves() { "$server" probe --pid "$1" 2>/dev/null; }
-was=$(process "$old")
 # leave stops the slot, if it runs at all, and frees it.
 leave() {
 	supervisorctl stop "overlap-$1" >/dev/null 2>&1 || :
@@ -84,7 +84,7 @@ trap '' INT TERM HUP PIPE # what follows is not to be cut short
 # Something may have been lost, and the new release be in place all the same; it may even have
 # crashed since then, and be started again. It is wrong only where the old one has not left,
 # the very process: supervisord may have started another one, if that has crashed.
-if serves "$was" || { ! serves "$(process "$free")" && runs "$old"; }; then
+if serves "$was" || { ! serves "$(process "$free")" && process "$old" | grep -qx '[1-9][0-9]*'; }; then
 	leave "$free"
 	say "the output of $release: supervisorctl tail overlap-$free"
 	say "$before is still in place"
