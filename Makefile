@@ -76,7 +76,7 @@ next:
 # Modules of their own, so that what they import is not in our go.mod. (gofmt -l of
 # fmt covers them: it knows no modules.)
 examples:
-	@for mod in examples/*/go.mod; do \
+	@for mod in examples/*/go.mod bench/plain/go.mod; do \
 		dir=$$(dirname $$mod) && echo "$$dir" && \
 		(cd $$dir && go mod tidy -diff && go vet ./... && GOOS=darwin go vet ./... && GOOS=windows go vet ./... && \
 			go run $(STATICCHECK) ./... && go test -race ./...) || exit 1; \

@@ -1,6 +1,7 @@
 package overlap
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +32,35 @@ func BenchmarkIdleHandover(b *testing.B) {
 	b.ReportMetric(median(ready), "ready-ms")
 	b.ReportMetric(median(steered), "steered-ms")
 	b.ReportMetric(median(exited), "exit-ms")
+}
+
+// BenchmarkHandoverInAGroup measures how a retirement grows with the members of the group: what
+// it takes until it is steered, and until it has left; and the CPU of an instance without
+// requests, from start to exit.
+func BenchmarkHandoverInAGroup(b *testing.B) {
+	for _, members := range []int{2, 4, 8, 16, 32} {
+		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {
+			group := []*instance{start(b, "serve", config{})}
+			join := func() { group = append(group, start(b, "serve", config{Addr: group[0].addr})) }
+			for range members - 1 {
+				join()
+			}
+			var steered, exited, spent []float64
+			for b.Loop() {
+				oldest := group[0]
+				began := time.Now()
+				v := oldest.leaves()
+				exited = append(exited, ms(time.Since(began)))
+				steered = append(steered, ms(v.Phases[PhaseSteer]))
+				spent = append(spent, ms(oldest.cmd.ProcessState.UserTime()+oldest.cmd.ProcessState.SystemTime()))
+				group = group[1:]
+				join()
+			}
+			b.ReportMetric(median(steered), "steered-ms")
+			b.ReportMetric(median(exited), "exit-ms")
+			b.ReportMetric(median(spent), "cpu-ms")
+		})
+	}
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -32,6 +32,7 @@ var homes = map[string][]string{
 	"github.com/coreos/go-systemd/v22/daemon":                   {"cmd/server/notify.go"},
 	"github.com/creack/pty":                                     {"cmd/server/hangup"}, // in tests
 	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/internal/report/"},
+	"github.com/ba995850/overlap/bench/internal/cost":           {"bench/cost.go"},
 	"github.com/ba995850/overlap/bench/internal/evidence":       {"bench/"},
 	"github.com/ba995850/overlap/bench/internal/report":         {"bench/"},
 	"github.com/ba995850/overlap/bench/internal/page":           {"bench/again.go"},

@@ -51,8 +51,13 @@ const (
 )
 
 func run(ctx context.Context, env env, args []string) int {
-	if len(args) > 0 && args[0] == "report" {
-		return reportAgain(env, args[1:])
+	if len(args) > 0 {
+		switch args[0] {
+		case "report":
+			return reportAgain(env, args[1:])
+		case "cost":
+			return measureCost(ctx, env, args[1:])
+		}
 	}
 	configs, err := parse(args)
 	switch {

@@ -40,6 +40,7 @@ usual() {
 	go test -run xxx -bench UpgradeOfAnIdle -benchtime 20x ./cmd/server
 	go test -run xxx -bench StatusWithFifty -benchtime 20x ./cmd/server
 	go test -run xxx -bench IdleHandover -benchtime 50x .
+	go test -run xxx -bench HandoverInAGroup -benchtime 20x .
 	go test -run xxx -bench Throughput -benchtime 40x ./cmd/server
 	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain
 }
@@ -59,20 +60,21 @@ far() {
 scenario() {
 	case $1 in
 	idle) # what a retirement costs, by the number of connections
-		for clients in 100 1000 10000; do
+		for clients in 100 1000 10000 15000; do
 			run --scenario idle --clients $clients --upgrades 3 --rest 10s
 		done ;;
 	ws) run --scenario ws --upgrades 10 --rest 500ms ;;
 	wire) far 80ms,1% ;;
 	wire-far) far 300ms,5% ;;
 	tls-resume | tls-resume-apart) run --scenario "$1" --upgrades 20 --rest 300ms ;;
+	cost) "$dir/bench" cost ;; # nobody is upgraded
 	*) run --scenario "$1" --upgrades 50 --rest 300ms ;;
 	esac
 }
 
 as=(env)
 if [ $# -eq 0 ]; then
-	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle wire wire-far
+	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle cost wire wire-far
 fi
 for name in "$@"; do
 	if [ "$name" = usual ]; then usual; else scenario "$name"; fi

@@ -1,0 +1,138 @@
+package cost
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// server is a contender that runs. It has to be stopped.
+type server struct {
+	*contender
+	addr   string
+	cmd    *exec.Cmd
+	dir    string
+	said   bytes.Buffer
+	exited chan struct{}
+}
+
+// startBound is how long a contender may take until it answers.
+const startBound = 10 * time.Second
+
+// start starts a contender, and returns when it answers what it should.
+func (c *contender) start(ctx context.Context, built Built) (_ *server, err error) {
+	s := &server{contender: c, exited: make(chan struct{})}
+	if s.addr, err = freeAddr(); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "overlap-cost-"); err != nil {
+		return nil, err
+	}
+	if s.cmd, err = c.command(built, s.dir, s.addr); err == nil {
+		s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
+		group(s.cmd)
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		os.RemoveAll(s.dir)
+		return nil, fmt.Errorf("start %s: %w", c.name, err)
+	}
+	go func() { s.cmd.Wait(); close(s.exited) }()
+	if err := s.await(ctx); err != nil {
+		s.stop()
+		return nil, fmt.Errorf("start %s: %w\n%s", c.name, err, s.said.String())
+	}
+	return s, nil
+}
+
+// await asks until the greeting is answered.
+func (s *server) await(ctx context.Context) (err error) {
+	ctx, stop := context.WithTimeout(ctx, startBound)
+	defer stop()
+	for {
+		c := caller{addr: s.addr}
+		if err = c.ask(); err == nil {
+			c.close()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; it does not answer: %w", ctx.Err(), err)
+		case <-s.exited:
+			return fmt.Errorf("it has ended: %v", s.cmd.ProcessState)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends it and what it has started.
+func (s *server) stop() {
+	end(s.cmd.Process)
+	<-s.exited
+	os.RemoveAll(s.dir)
+}
+
+// cpu is what it and its children have spent on the CPU, by /proc/PID/stat; proc(5).
+func (s *server) cpu() (spent time.Duration) {
+	const user, system, tick = 14 - 3, 15 - 3, 10 * time.Millisecond
+	for _, pid := range s.processes() {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may have ended
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if len(fields) > system {
+			u, _ := strconv.Atoi(string(fields[user]))
+			k, _ := strconv.Atoi(string(fields[system]))
+			spent += time.Duration(u+k) * tick
+		}
+	}
+	return spent
+}
+
+// memory is what it and its children have for themselves, in bytes: what would be free without
+// them, but for the kernel's sockets.
+func (s *server) memory() (sum int64) {
+	for _, pid := range s.processes() {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		for line := range strings.Lines(string(text)) {
+			var kB int64
+			if _, err := fmt.Sscanf(line, "Private_Clean: %d kB", &kB); err == nil {
+				sum += kB << 10
+			}
+			if _, err := fmt.Sscanf(line, "Private_Dirty: %d kB", &kB); err == nil {
+				sum += kB << 10
+			}
+		}
+	}
+	return sum
+}
+
+// processes are those of its process group.
+func (s *server) processes() (pids []int) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		stat, _ := os.ReadFile(file)
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		const group = 5 - 3
+		if len(fields) <= group || string(fields[group]) != strconv.Itoa(s.cmd.Process.Pid) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
