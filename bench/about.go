@@ -16,6 +16,8 @@ func (c config) about() evidence.About {
 // nothing of the product is in what is seen: it is net/http.
 func (c config) subject() evidence.Subject {
 	switch {
+	case c.rival != nil:
+		return rivalSubject(c.rival)
 	case c.url != nil:
 		return evidence.Subject{System: "the service at " + c.url.Host, Method: "by hand"}
 	case c.retire == "plain":

@@ -114,6 +114,7 @@ func (a again) make(stdout io.Writer) error {
 
 // print writes a report for each run, as the runs themselves did.
 func (a again) print(w io.Writer, files []evidence.File) error {
+	var reports []report.Report
 	for _, f := range files {
 		for _, run := range f.Runs {
 			if a.json {
@@ -123,9 +124,11 @@ func (a again) print(w io.Writer, files []evidence.File) error {
 				continue
 			}
 			fmt.Fprintf(w, "%s\n", run.What)
-			report.Print(w, report.Of(run))
+			reports = append(reports, report.Of(run))
+			report.Print(w, reports[len(reports)-1])
 		}
 	}
+	report.Compare(reports).Print(w)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ba995850/overlap/bench/internal/peer"
 	"github.com/ba995850/overlap/bench/wire"
 )
 
@@ -31,6 +32,8 @@ type config struct {
 	h2c         bool
 	front       string
 	wire        *wire.Spec // nil: none
+	rival       *peer.Peer // nil: a server of ours
+	compared    bool       // it is what overlap is compared with, and may lose
 
 	url      *url.URL
 	duration time.Duration
@@ -77,6 +80,8 @@ what became of each one, how long they took, and whether the servers' verdicts a
                                           a running service, upgraded by hand meanwhile;
                                           its header "Release" tells the releases apart
 
+  go run ./bench --peers all              nginx, HAProxy, Caddy, gunicorn and others beside it, each upgraded
+                                          as its manual says: a table of what each loses, 4 minutes
   go run ./bench --raw run.gz             keep every request, and make reports of it again and again:
   go run ./bench report --help            text, HTML, SVG, benchstat, JSON
 
@@ -102,6 +107,7 @@ func printHelp(w io.Writer) {
 // raw holds the flags that are not yet what they mean.
 type raw struct {
 	scenarios  string
+	peers      string
 	list       bool
 	loads, url string
 	closed     bool
@@ -113,6 +119,7 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // run says what is wrong, in one line
 	fs.StringVar(&r.scenarios, "scenario", "", "run these scenarios, by `name`: flags that belong together")
+	fs.StringVar(&r.peers, "peers", "", "other systems under the same load, by `name`, or all: "+strings.Join(peer.Names(), ","))
 	fs.BoolVar(&r.list, "list", false, "list the scenarios")
 	fs.IntVar(&c.upgrades, "upgrades", 5, "how many upgrades in a row")
 	fs.DurationVar(&c.rest, "rest", 2*time.Second, "steady load before each upgrade, and after the last")
@@ -152,6 +159,9 @@ func parse(args []string) ([]config, error) {
 	}
 	if r.list {
 		return nil, errList
+	}
+	if r.peers != "" {
+		return withRivals(r.peers, args)
 	}
 	if r.scenarios == "" {
 		return []config{c}, c.finish(r)
@@ -261,6 +271,9 @@ func (c *config) validate(r *raw) error {
 		// No server can win this race: it must close the idle connection at
 		// some time, and the client's next request may be on its way just then.
 		return fmt.Errorf("read --linger-timeout %v: it must be longer than connections are idle here, up to %v", c.linger, longestIdle(*c))
+	}
+	if err := c.validatePeers(r); err != nil {
+		return err
 	}
 	return c.validateSpeech()
 }

@@ -28,6 +28,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/ba995850/overlap/bench/internal/evidence"
 	"github.com/ba995850/overlap/bench/internal/report"
 )
 
@@ -87,46 +88,67 @@ func run(ctx context.Context, env env, args []string) int {
 // runAll makes one run after the other, and returns the worst exit code.
 func runAll(ctx context.Context, env env, configs []config, raw *rawFile) int {
 	worst := exitLossless
+	var reports []report.Report
 	for _, cfg := range configs {
-		code, err := cfg.run(ctx, env, raw)
+		r, code, err := cfg.run(ctx, env, raw)
 		if err != nil {
 			fmt.Fprintf(env.stderr, "bench: %v\n", err)
 		}
 		worst = max(worst, code)
+		reports = append(reports, r)
 		if ctx.Err() != nil {
-			break
+			return worst
 		}
 	}
+	report.Compare(reports).Print(configs[0].textOf(env))
 	return worst
 }
 
-// run drives the load, wherever it goes to, and reports.
-func (c config) run(ctx context.Context, env env, raw *rawFile) (int, error) {
-	text := env.stdout
+// textOf is where what is to be read goes.
+func (c config) textOf(env env) io.Writer {
 	if c.json {
-		text = env.stderr
+		return env.stderr
 	}
-	drive := upgrade
-	if c.url != nil {
-		drive = visit
-	}
+	return env.stdout
+}
+
+// run drives the load, wherever it goes to, and reports.
+func (c config) run(ctx context.Context, env env, raw *rawFile) (report.Report, int, error) {
+	text := c.textOf(env)
 	fmt.Fprintf(text, "%v\n\n", c)
-	seen, err := drive(ctx, c, text)
-	if err != nil {
-		return exitLost, err
+	seen, failure := c.drive()(ctx, c, text)
+	if failure != nil && c.rival == nil {
+		return report.Report{}, exitLost, failure
 	}
 	r := report.Of(seen)
 	report.Print(text, r)
 	if err := raw.add(seen); err != nil {
-		return exitLost, err
+		return r, exitLost, err
 	}
 	if c.json {
 		if err := printJSON(env.stdout, r); err != nil {
-			return exitLost, err
+			return r, exitLost, err
 		}
 	}
-	if !r.Passed() {
-		return exitLost, nil
+	return r, c.exitCode(r, failure), failure
+}
+
+// drive returns what makes the run.
+func (c config) drive() func(context.Context, config, io.Writer) (evidence.Run, error) {
+	switch {
+	case c.rival != nil:
+		return challenge
+	case c.url != nil:
+		return visit
 	}
-	return exitLossless, nil
+	return upgrade
+}
+
+// exitCode says whether the run came out as it should. What overlap is compared with may lose what
+// it loses, but it must be there to do so, or not be installed.
+func (c config) exitCode(r report.Report, failure error) int {
+	if failure != nil || !c.compared && !r.Passed() {
+		return exitLost
+	}
+	return exitLossless
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // killBound is for a process that a broken-off run leaves behind.
@@ -35,7 +37,7 @@ func startProcess(name, program, log string, args []string, clock clock, start f
 	p := &process{name: name, log: log, clock: clock, exited: make(chan struct{})}
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Stdout, p.cmd.Stderr = file, file
-	detach(p.cmd)
+	group.Lead(p.cmd)
 	p.began = clock.now()
 	if err := start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

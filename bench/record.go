@@ -22,9 +22,10 @@ type tally struct {
 	mu       sync.Mutex
 	answered map[string]int
 	failed   int
+	seen     map[string]bool // releases, since the load began
 }
 
-func newTally() *tally { return &tally{answered: map[string]int{}} }
+func newTally() *tally { return &tally{answered: map[string]int{}, seen: map[string]bool{}} }
 
 func (t *tally) add(r evidence.Record) {
 	t.mu.Lock()
@@ -32,9 +33,17 @@ func (t *tally) add(r evidence.Record) {
 	switch {
 	case r.Outcome == evidence.Answered:
 		t.answered[r.Release]++
+		t.seen[r.Release] = true
 	case r.Outcome.Lost():
 		t.failed++
 	}
+}
+
+// saw reports whether a release has answered.
+func (t *tally) saw(release string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen[release]
 }
 
 // take returns what was added since it was called last, and the names in order.

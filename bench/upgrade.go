@@ -146,15 +146,20 @@ func (s *story) finish(ctx context.Context, last *release) error {
 }
 
 // pause lets the load run undisturbed for --rest.
-func (s *story) pause(ctx context.Context) error {
+func (s *story) pause(ctx context.Context) error { return pause(ctx, s.rest) }
+
+func pause(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(s.rest):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return errInterrupted
 	}
 }
 
-func (s *story) say(format string, args ...any) {
-	fmt.Fprintf(s.text, "%5.1fs  %s\n", s.clock.now().Seconds(), fmt.Sprintf(format, args...))
+func (s *story) say(format string, args ...any) { say(s.text, s.clock, format, args...) }
+
+// say writes a line of a run's progress.
+func say(text io.Writer, clock clock, format string, args ...any) {
+	fmt.Fprintf(text, "%5.1fs  %s\n", clock.now().Seconds(), fmt.Sprintf(format, args...))
 }

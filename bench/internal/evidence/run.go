@@ -29,6 +29,9 @@ type Work struct {
 	Counts  map[string]int // of what is neither an answer nor a loss
 }
 
+// Peers is the scenario of runs that were made to compare systems.
+const Peers = "peers"
+
 // About says what was run.
 type About struct {
 	Name     string            `json:"name,omitempty"` // of the scenario; empty: it has none
@@ -68,6 +71,21 @@ func (r *Run) Departed(d Departure, exit time.Duration) {
 		if r.Handovers[i].From == d.Release {
 			r.Handovers[i].Over = exit
 		}
+	}
+}
+
+// EndHandovers takes the last answer of a release for its end, where nobody else says when that
+// was.
+func (r *Run) EndHandovers() {
+	last := map[string]time.Duration{}
+	for _, rec := range r.Records {
+		if rec.Outcome == Answered {
+			last[rec.Release] = max(last[rec.Release], rec.Due+rec.Latency)
+		}
+	}
+	for i := range r.Handovers {
+		h := &r.Handovers[i]
+		h.Over = max(last[h.From], h.At)
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 type Report struct {
 	Scenario      string               `json:"scenario,omitempty"`
 	System        string               `json:"system,omitempty"`
+	Version       string               `json:"version,omitempty"`
+	Method        string               `json:"method,omitempty"` // how it is upgraded
 	Absent        string               `json:"absent,omitempty"` // why it was not run; then there is nothing else
 	Sent          int                  `json:"sent"`
 	Answered      int                  `json:"answered"`
@@ -63,7 +65,7 @@ type HandoverSum struct {
 
 // Of draws the sums of a run.
 func Of(e evidence.Run) Report {
-	r := Report{Scenario: e.Name, System: e.Subject.System, Absent: e.Subject.Absent, Sent: e.Sent, Judged: e.Judged, Moment: e.Moment,
+	r := Report{Scenario: e.Name, System: e.Subject.System, Version: e.Subject.Version, Method: e.Subject.Method, Absent: e.Subject.Absent, Sent: e.Sent, Judged: e.Judged, Moment: e.Moment,
 		Departures: e.Departures, Counts: e.Counts, Complaints: e.Complaints, Wire: e.Wire, Failures: map[string]int{}}
 	for _, o := range evidence.Losses() {
 		r.Failures[o.String()] = 0

@@ -1,0 +1,85 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"text/template"
+)
+
+// HAProxy answers by itself.
+var haproxyConfig = template.Must(template.New("").Parse(`global
+	maxconn 4096
+	nbthread {{.CPUs}}
+{{.Extra}}
+defaults
+	mode http
+	timeout connect 5s
+	timeout client 30s
+	timeout server 5s
+frontend clients
+	bind {{.Addr}}
+	http-request return status 200 content-type "text/plain; charset=utf-8" hdr Release {{.Release}} string "hello from {{.Release}}\n"
+`))
+
+// masterWorker is HAProxy under its own master process, which hands the listening sockets from
+// one worker to the next.
+type masterWorker struct {
+	*Site
+	master *process
+}
+
+func haproxyMaster(s *Site) Service { return &masterWorker{Site: s} }
+
+func (m *masterWorker) Replace(_ context.Context, release string) error {
+	socket := filepath.Join(m.Dir, "socket")
+	file, err := m.configure("haproxy.cfg", haproxyConfig, release,
+		"\tstats socket "+socket+" mode 600 level admin expose-fd listeners\n\thard-stop-after 30s")
+	if err != nil {
+		return err
+	}
+	if m.master != nil {
+		return m.master.tell(upgradeBinary)
+	}
+	m.master, err = m.run(exec.Command("haproxy", "-W", "-db", "-f", file))
+	return err
+}
+
+func (m *masterWorker) Stop() { m.master.stop() }
+
+// soft is HAProxy without a master: the next process binds beside the one before, and tells
+// that one to finish.
+type soft struct {
+	*Site
+	now, before *process
+}
+
+func haproxySoft(s *Site) Service { return &soft{Site: s} }
+
+func (h *soft) Replace(ctx context.Context, release string) error {
+	file, err := h.configure("haproxy.cfg", haproxyConfig, release, "\thard-stop-after 30s")
+	if err != nil {
+		return err
+	}
+	args := []string{"-db", "-f", file}
+	if h.now != nil {
+		args = append(args, "-sf", fmt.Sprint(h.now.cmd.Process.Pid))
+	}
+	if h.before != nil {
+		if err := h.before.await(ctx); err != nil { // told to finish an upgrade ago
+			return err
+		}
+	}
+	next, err := h.run(exec.Command("haproxy", args...))
+	if err != nil {
+		return err
+	}
+	h.before, h.now = h.now, next
+	return nil
+}
+
+func (h *soft) Stop() {
+	h.before.stop()
+	h.now.stop()
+}

@@ -1,0 +1,153 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ba995850/overlap/bench/internal/group"
+)
+
+// orderBound is how long a peer may take over one step of an upgrade.
+const orderBound = 20 * time.Second
+
+// process is a program of a peer. It has to be stopped.
+type process struct {
+	cmd    *exec.Cmd
+	log    string
+	exited chan struct{}
+}
+
+// run starts a program, whose output goes to a file in the site.
+func (s *Site) run(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, log: filepath.Join(s.Dir, "log"), exited: make(chan struct{})}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the process has its own
+	cmd.Stdout, cmd.Stderr = log, log
+	group.Lead(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { cmd.Wait(); close(p.exited) }()
+	return p, nil
+}
+
+// tell sends it a signal.
+func (p *process) tell(s os.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send it %v: %w; its log ends with\n%s", s, err, lastLines(p.log))
+	}
+	return nil
+}
+
+// await waits for its end.
+func (p *process) await(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(orderBound):
+		return fmt.Errorf("it has not ended after %v; its log ends with\n%s", orderBound, lastLines(p.log))
+	}
+}
+
+// stop ends it and all that it has started. It may be nil.
+func (p *process) stop() {
+	if p != nil {
+		group.Stop(p.cmd.Process.Pid, stopBound)
+		<-p.exited
+	}
+}
+
+// obey runs a command that gives an order, and returns when it has. What it starts may hold
+// its output, so that goes to the log.
+func (s *Site) obey(ctx context.Context, name string, args ...string) error {
+	p, err := s.run(exec.Command(name, args...))
+	if err != nil {
+		return err
+	}
+	if err := p.await(ctx); err != nil {
+		group.Kill(p.cmd.Process.Pid)
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("%s: %v; the log ends with\n%s", strings.Join(p.cmd.Args, " "), p.cmd.ProcessState, lastLines(p.log))
+	}
+	return nil
+}
+
+// bothServe is how long an old master serves beside the one that it has started: the workers of
+// that one come up meanwhile, and say nothing of it.
+const bothServe = time.Second
+
+// succeed tells a master process to start its successor, which writes its pid into a file, and
+// then, by another signal, to leave.
+func succeed(ctx context.Context, master int, file string, leave syscall.Signal) (next int, err error) {
+	old, err := os.FindProcess(master)
+	if err != nil {
+		return 0, err
+	}
+	if err := old.Signal(upgradeBinary); err != nil {
+		return 0, fmt.Errorf("send %d %v: %w", master, upgradeBinary, err)
+	}
+	if next, err = awaitPid(ctx, file, master); err != nil {
+		return 0, err
+	}
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(bothServe):
+	}
+	if err := old.Signal(leave); err != nil {
+		return 0, fmt.Errorf("send %d %v: %w", master, leave, err)
+	}
+	return next, nil
+}
+
+// awaitPid waits until a file names another process, and returns that.
+func awaitPid(ctx context.Context, file string, other int) (int, error) {
+	ctx, stop := context.WithTimeout(ctx, orderBound)
+	defer stop()
+	for {
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		// Both programs write it with an end of line, so that half a number is none.
+		if line, whole := strings.CutSuffix(string(text), "\n"); whole {
+			if pid, err := strconv.Atoi(line); err == nil && pid != other {
+				return pid, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait for another process in %s: %w", filepath.Base(file), ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// LastLines are the last that the peer wrote.
+func (s *Site) LastLines() string { return lastLines(filepath.Join(s.Dir, "log")) }
+
+func lastLines(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-8):], []byte("\n")))
+}
