@@ -34,6 +34,8 @@ var homes = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go":                   {"bench/internal/report/"},
 	"github.com/ba995850/overlap/bench/internal/cost":           {"bench/cost.go"},
 	"github.com/ba995850/overlap/bench/internal/evidence":       {"bench/"},
+	"github.com/ba995850/overlap/bench/internal/group":          {"bench/"},
+	"github.com/ba995850/overlap/bench/internal/peer":           {"bench/"},
 	"github.com/ba995850/overlap/bench/internal/report":         {"bench/"},
 	"github.com/ba995850/overlap/bench/internal/page":           {"bench/again.go"},
 	"github.com/ba995850/overlap":                               {"cmd/server/"},

@@ -23,6 +23,7 @@ const againHelp = `Report makes the reports of runs that --raw has kept, as ofte
                                                      a page to look at, of both files
   go run ./bench report run.gz --svg docs            its pictures as files, light and dark
   go run ./bench report run.gz --benchfmt >new       for benchstat
+  go run ./bench report peers.gz --markdown          the table of --peers, for a README
   go run ./bench report run.gz --json                an object for each run
 
 A file is lines of JSON under gzip, one for each request: zcat run.gz | head. bench/README.md
@@ -34,9 +35,9 @@ Exit code: 0 the report was made, whatever it says; 1 it could not be made; 2 us
 
 // again is what the flags of "bench report" say.
 type again struct {
-	files          []string
-	html, svg      string
-	benchfmt, json bool
+	files                    []string
+	html, svg                string
+	benchfmt, json, markdown bool
 }
 
 func againFlags(a *again) *flag.FlagSet {
@@ -46,6 +47,7 @@ func againFlags(a *again) *flag.FlagSet {
 	fs.StringVar(&a.svg, "svg", "", "write pictures to this `directory`")
 	fs.BoolVar(&a.benchfmt, "benchfmt", false, "Go's benchmark format on stdout instead of the text")
 	fs.BoolVar(&a.json, "json", false, "JSON on stdout instead of the text")
+	fs.BoolVar(&a.markdown, "markdown", false, "the table of --peers on stdout instead of the text, for a README")
 	return fs
 }
 
@@ -60,8 +62,8 @@ func parseAgain(args []string) (a again, err error) {
 		return a, err
 	case len(a.files) == 0:
 		return a, errors.New("name a file that --raw has written")
-	case a.benchfmt && a.json:
-		return a, errors.New("read the flags: --benchfmt and --json cannot both have stdout")
+	case a.benchfmt && a.json, a.benchfmt && a.markdown, a.json && a.markdown:
+		return a, errors.New("read the flags: of --benchfmt, --json and --markdown only one can have stdout")
 	}
 	return a, nil
 }
@@ -108,6 +110,9 @@ func (a again) make(stdout io.Writer) error {
 	}
 	if a.benchfmt {
 		return report.Benchmarks(stdout, files)
+	}
+	if a.markdown {
+		return report.Markdown(stdout, files)
 	}
 	return a.print(stdout, files)
 }

@@ -110,6 +110,7 @@ func TestReportsOfAHandMadeFileAreAsTheyWere(t *testing.T) {
 		"small.txt":   reported(t, "testdata/small.jsonl", "--svg", dir),
 		"small.bench": reported(t, "testdata/small.jsonl", "--benchfmt"),
 		"small.json":  reported(t, "testdata/small.jsonl", "--json"),
+		"small.md":    reported(t, "testdata/small.jsonl", "--markdown"),
 		// --svg testdata; the other pictures are drawn by the same hand.
 		"upgrade-light.svg":         contents(t, filepath.Join(dir, "upgrade-light.svg")),
 		"upgrade-net-http-dark.svg": contents(t, filepath.Join(dir, "upgrade-net-http-dark.svg")),

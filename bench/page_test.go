@@ -68,7 +68,7 @@ func TestThePageIsFineInABrowser(t *testing.T) {
 			t.Errorf("the browser says\n%s", log)
 		}
 		for _, width := range []int{1280, 390} {
-			want := fmt.Sprintf("it is %d of %[1]d wide, 8 charts on %s", width, paper)
+			want := fmt.Sprintf("it is %d of %[1]d wide, 7 charts on %s", width, paper)
 			if _, is, _ := strings.Cut(dom, "</script>"); !strings.Contains(is, want) {
 				t.Errorf("it should say %q, it says %s", want, is)
 			}

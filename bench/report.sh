@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# A few runs, two minutes or so, and what they look like:
+# A few runs, four minutes or so, and what they look like:
 #
 #   bench/out/NAME.gz      the raw results, each with the command that made it
 #   bench/out/report.html  the page; and .txt, .bench for benchstat, and all pictures
 #   bench/pictures/        those that the READMEs show
+#   README.md              the table of other systems, between two comments
 #
+# Other systems have to be installed to be in the table: nginx-light haproxy caddy gunicorn.
 # Releases that leave by Shutdown alone have to lose requests: if they did not, the zeros
 # of the others would mean nothing. Exit code: 1 if a request was lost otherwise.
 set -euo pipefail
@@ -34,6 +36,19 @@ plain() {
 	fi
 }
 
+# peers NAME FLAG...: other systems beside it, in one run.
+peers() {
+	raw+=("$out/$1.gz")
+	echo "== go run ./bench --raw $out/$1.gz ${*:2}"
+	go run ./bench --raw "$out/$1.gz" "${@:2}" | sed -n '/^system  /,$p' || code=1
+}
+
+# table FILE: the table between the comments of a README becomes that of FILE.
+table() {
+	go run ./bench report "$1" --markdown >"$out/peers.md"
+	sed -i -e "/^<!-- peers -->$/r $out/peers.md" -e '/^<!-- peers -->$/,/^<!-- end of peers -->$/{/^<!-- /!d}' README.md
+}
+
 as=(env)
 ours mixed --pace 2000 --rest 1s
 plain mixed-plain --pace 2000 --rest 1s
@@ -48,6 +63,9 @@ if [ -c /dev/net/tun ]; then
 else
 	echo "there is no /dev/net/tun: nothing goes over a wire" >&2
 fi
+
+peers peers --peers all --rest 1s
+table "$out/peers.gz"
 
 go run ./bench report "${raw[@]}" --html "$out/report.html" --svg "$out" >"$out/report.txt"
 go run ./bench report "${raw[@]}" --benchfmt >"$out/report.bench"

@@ -52,7 +52,7 @@ func (c *config) validatePeers(r *raw) error {
 	switch {
 	case r.peers == "":
 		return nil
-	case r.scenarios != "", c.url != nil, c.front != "", c.tls, c.h2c, c.wire != nil, c.ipv6, c.overlapNext, r.given["retire"], r.given["server"]:
+	case r.scenarios != "", c.url != nil, c.front != "", c.tls, c.h2c, c.wire != nil, c.ipv6, c.overlapNext, r.given["retire"]:
 		return errors.New("read --peers: only --load, --clients, --pace, --upgrades, --rest, --timeout, --seed and what becomes of the results go with it")
 	}
 	for _, k := range c.loads {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // server is a contender that runs. It has to be stopped.
@@ -37,7 +39,7 @@ func (c *contender) start(ctx context.Context, built Built) (_ *server, err erro
 	}
 	if s.cmd, err = c.command(built, s.dir, s.addr); err == nil {
 		s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
-		group(s.cmd)
+		group.Lead(s.cmd)
 		err = s.cmd.Start()
 	}
 	if err != nil {
@@ -74,7 +76,7 @@ func (s *server) await(ctx context.Context) (err error) {
 
 // stop ends it and what it has started.
 func (s *server) stop() {
-	end(s.cmd.Process)
+	group.Kill(s.cmd.Process.Pid)
 	<-s.exited
 	os.RemoveAll(s.dir)
 }

@@ -1,10 +1,6 @@
 package evidence
 
-import (
-	"time"
-
-	"github.com/ba995850/overlap/bench/wire"
-)
+import "github.com/ba995850/overlap/bench/wire"
 
 // Version is that of the format. What reads one version refuses all others.
 const Version = 1
@@ -22,26 +18,6 @@ type line struct {
 	Complaint *string       `json:"complaint,omitempty"`
 	Wire      *wire.Traffic `json:"wire,omitempty"`
 	End       *end          `json:"end,omitempty"`
-}
-
-// Header says what the file is, and where and how it was made.
-type Header struct {
-	Version int       `json:"version"`
-	Command []string  `json:"command"`
-	Began   time.Time `json:"began"`
-	Machine Machine   `json:"machine"`
-}
-
-// Machine is what ran it. What is not known is empty.
-type Machine struct {
-	Kernel string `json:"kernel,omitempty"`
-	CPU    string `json:"cpu,omitempty"`
-	CPUs   int    `json:"cpus"`
-	Memory int64  `json:"memory_bytes,omitempty"`
-	OS     string `json:"os"`
-	Arch   string `json:"arch"`
-	Go     string `json:"go"`
-	Commit string `json:"commit,omitempty"`
 }
 
 // end closes a run.

@@ -20,7 +20,7 @@ var pageStyle string
 // Write writes the page of all runs in the files.
 func Write(w io.Writer, files []evidence.File) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"grouped": grouped, "took": took, "command": command,
+		"grouped": grouped, "took": took,
 		"gigabytes": func(bytes int64) int64 { return (bytes + 1<<29) >> 30 },
 	}).Parse(pageText)
 	if err != nil {

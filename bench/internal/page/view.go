@@ -18,8 +18,8 @@ type view struct {
 	Sum       sum
 	Features  []feature
 	Scenarios []row
-	Compared  bool // some scenario was run with Shutdown alone, too
-	Peers     []row
+	Compared  bool   // some scenario was run with Shutdown alone, too
+	Peers     *peers // nil: nothing was compared
 	Runs      []row
 	Origins   []origin
 	Main      *feature // of the system that this is about; nil: it was not upgraded
@@ -90,7 +90,6 @@ func newView(files []evidence.File) view {
 	}
 	slices.SortStableFunc(v.Features, func(a, b feature) int { return cmp.Compare(a.order(main), b.order(main)) })
 	v.compare()
-	v.Peers = v.withPeers()
 	v.Sum = sumOf(v.Scenarios, files[0].Header)
 	return v
 }
@@ -98,7 +97,9 @@ func newView(files []evidence.File) view {
 // add puts a run in all places where it belongs.
 func (v *view) add(run evidence.Run, main string) {
 	r := newRow(run)
-	v.Peers = append(v.Peers, r)
+	if r.Scenario == evidence.Peers {
+		v.addPeer(r)
+	}
 	if run.Subject.Absent != "" {
 		return
 	}
@@ -106,7 +107,7 @@ func (v *view) add(run evidence.Run, main string) {
 	if run.Subject.System == main {
 		v.Scenarios = append(v.Scenarios, r)
 	}
-	if len(run.Handovers) == 0 || slices.ContainsFunc(v.Features, func(f feature) bool { return f.About.Subject.System == run.Subject.System }) {
+	if run.Subject.System != main && run.Subject.System != netHTTP || v.featured(run.Subject.System) || len(run.Handovers) == 0 {
 		return
 	}
 	f := featureOf(r, run)
@@ -116,17 +117,36 @@ func (v *view) add(run evidence.Run, main string) {
 	}
 }
 
-// withPeers are the rows whose load another system met, too, or should have.
-func (v *view) withPeers() (rows []row) {
-	for _, r := range v.Peers {
-		if slices.ContainsFunc(v.Peers, func(p row) bool {
-			return p.About.Name == r.About.Name && p.About.Subject.System != r.About.Subject.System
-		}) {
-			rows = append(rows, r)
-		}
-	}
-	return rows
+// netHTTP is the system that shows what happens without overlap.
+const netHTTP = "net/http"
+
+func (v *view) featured(system string) bool {
+	return slices.ContainsFunc(v.Features, func(f feature) bool { return f.About.Subject.System == system })
 }
+
+// peers are systems that were compared.
+type peers struct {
+	Rows []row
+}
+
+func (v *view) addPeer(r row) {
+	if v.Peers == nil {
+		v.Peers = &peers{}
+	}
+	v.Peers.Rows = append(v.Peers.Rows, r)
+}
+
+// Loads are the names of the loads that they were under.
+func (p peers) Loads() []string {
+	var all report.Compared
+	for _, r := range p.Rows {
+		all = append(all, r.Report)
+	}
+	return all.Loads()
+}
+
+// Columns are those behind the system.
+func (p peers) Columns() int { return 5 + len(p.Loads()) }
 
 // originsOf returns the machines, each with the commands that ran there.
 func originsOf(files []evidence.File) (all []origin) {
@@ -136,7 +156,7 @@ func originsOf(files []evidence.File) (all []origin) {
 			i = len(all)
 			all = append(all, origin{Header: f.Header})
 		}
-		all[i].Commands = append(all[i].Commands, command(f.Header))
+		all[i].Commands = append(all[i].Commands, f.Header.Shell())
 	}
 	return all
 }
@@ -157,7 +177,7 @@ func (v *view) compare() {
 	for i := range v.Scenarios {
 		for j := range v.Runs {
 			r := &v.Runs[j]
-			if r.About.Name == v.Scenarios[i].About.Name && r.About.Subject.System == "net/http" && v.Scenarios[i].About.Subject.System != "net/http" {
+			if r.About.Name == v.Scenarios[i].About.Name && r.About.Subject.System == netHTTP && v.Scenarios[i].About.Subject.System != netHTTP {
 				v.Scenarios[i].Plain, v.Compared = r, true
 			}
 		}
@@ -191,15 +211,4 @@ func newRow(run evidence.Run) row {
 
 func featureOf(r row, run evidence.Run) feature {
 	return feature{row: r, Timeline: figureOf(closeUp(run).draw), Percentiles: figureOf(func(width px) picture { return percentiles(run, width) })}
-}
-
-// command is how the file was made, as a shell takes it.
-func command(h evidence.Header) string {
-	words := slices.Clone(h.Command)
-	for i, w := range words {
-		if strings.ContainsAny(w, " \t\"'$&|;<>()*?[]") || w == "" {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
 }

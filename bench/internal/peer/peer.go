@@ -48,7 +48,7 @@ const stopBound = 5 * time.Second
 
 // Missing returns why the peer cannot be run on this machine, or nothing.
 func (p *Peer) Missing() string {
-	if p.absent != "" || p.program == "" {
+	if p.program == "" {
 		return p.absent
 	}
 	if _, err := exec.LookPath(p.program); err != nil {

@@ -55,6 +55,9 @@ func writeMachine(w io.Writer, h evidence.Header) {
 func writeBenchmark(w io.Writer, run evidence.Run) {
 	r := Of(run)
 	name := "BenchmarkUpgrade/system=" + word(run.Subject.System) + "/scenario=" + word(run.Name)
+	if run.Name == evidence.Peers { // a system can be there in several ways
+		name += "/by=" + word(run.Subject.Method)
+	}
 	fmt.Fprintf(w, "%s\t%d\t%d lost\t%g lost-ppm", name, max(r.Sent, 1), r.Lost(), r.PerMillion())
 	around, exit, cpu := r.Medians()
 	for _, v := range []struct {
@@ -76,5 +79,5 @@ func word(name string) string {
 	if name == "" {
 		return "mixed"
 	}
-	return strings.NewReplacer(" ", "-", "/", "-", "=", "-").Replace(name)
+	return strings.NewReplacer(", ", "-", " ", "-", "/", "-", "=", "-").Replace(name)
 }

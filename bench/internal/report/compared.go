@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -76,8 +78,27 @@ func (c Compared) Print(w io.Writer) {
 	fmt.Fprintf(w, "(%s)\n", comparedNote)
 }
 
-// Markdown writes it for a README.
-func (c Compared) Markdown(w io.Writer) {
+// Markdown writes the tables of what was compared, each with where it comes from.
+func Markdown(w io.Writer, files []evidence.File) error {
+	out := bufio.NewWriter(w)
+	found := false
+	for _, f := range files {
+		var all []Report
+		for _, run := range f.Runs {
+			all = append(all, Of(run))
+		}
+		if c := Compare(all); len(c) > 0 {
+			found = true
+			c.markdown(out, f.Header)
+		}
+	}
+	if !found {
+		return errors.New("nothing was compared in these files: make one with --peers all --raw FILE")
+	}
+	return out.Flush()
+}
+
+func (c Compared) markdown(w io.Writer, h evidence.Header) {
 	rows := c.cells()
 	for i, cells := range rows {
 		for len(cells) < len(rows[0]) {
@@ -88,6 +109,7 @@ func (c Compared) Markdown(w io.Writer) {
 			fmt.Fprintf(w, "|%s\n", strings.Repeat("---|", len(cells)))
 		}
 	}
+	fmt.Fprintf(w, "\n`%s`  \n%s\n", h.Shell(), h.Origin())
 }
 
 func anys(of []string) (all []any) {
