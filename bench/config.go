@@ -23,6 +23,9 @@ type config struct {
 	rest        time.Duration
 	retire      string
 	overlapNext bool
+	signal      string // how a release is told to leave: TERM; or KILL, which tells nobody
+	blind       bool   // the servers do not see /proc, and cannot steer
+	sysctls     []sysctl
 	linger      time.Duration
 	server      string
 	addr        string
@@ -48,7 +51,13 @@ type config struct {
 	raw  string // file for raw results; empty: none
 
 	settings map[string]string // all flags, as they were said
+
+	shows string // the count without which the run is not what its scenario says
+	loses bool   // it has to lose something
 }
+
+// sysctl is one of the servers' network.
+type sysctl struct{ name, value string }
 
 // What a wire asks for. Nine losses in a row, from a RTO of 200ms on, take 100s. And a
 // connection whose SYN-ACK was sent again believes in a round trip of a second more: then
@@ -70,7 +79,7 @@ what became of each one, how long they took, and whether the servers' verdicts a
                                           (a closed loop, unless there is a --pace)
   go run ./bench --overlap-next           do not wait for an exit before the next upgrade
   go run ./bench --load new --clients 64  only new connections, 64 at a time
-  go run ./bench --list                   the scenarios: TLS, HTTP/2, WebSockets, proxies in front …
+  go run ./bench --list                   the scenarios: TLS, HTTP/2, WebSockets, proxies in front, full queues …
   go run ./bench --scenario h2,nginx      some of them, one after the other; the other flags override
   go run ./bench --wire 80ms,1% --clients 400
                                           over a network with a round trip of 80ms that loses 1% of
@@ -125,6 +134,9 @@ func flags(c *config) (*flag.FlagSet, *raw) {
 	fs.DurationVar(&c.rest, "rest", 2*time.Second, "steady load before each upgrade, and after the last")
 	fs.StringVar(&c.retire, "retire", "graceful", "how a release leaves: graceful, or plain (which loses requests)")
 	fs.BoolVar(&c.overlapNext, "overlap-next", false, "start the next upgrade while releases before still linger")
+	fs.StringVar(&c.signal, "signal", "TERM", "what a release is sent: TERM, or KILL, which loses requests")
+	fs.BoolVar(&c.blind, "blind", false, "the servers do not see /proc, and so cannot steer: this loses requests (as root, or under unshare -r)")
+	fs.Func("sysctl", "`name=value` in the servers' network, with --wire; can be repeated", c.addSysctl)
 	fs.DurationVar(&c.linger, "linger-timeout", time.Second, "how long a server lets a kept connection idle before it closes it")
 	fs.StringVar(&c.server, "server", "", "`path` of a server that is already built")
 	fs.StringVar(&c.addr, "addr", "127.0.0.1:0", "where the servers listen; port 0 picks a free one")
@@ -179,7 +191,7 @@ func parse(args []string) ([]config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("scenario %s: %w", s.name, err)
 		}
-		c.scenario = s.name
+		c.scenario, c.shows, c.loses = s.name, s.shows, s.loses
 		all = append(all, c)
 	}
 	return all, nil
@@ -239,6 +251,15 @@ func (c *config) complete(r *raw) (err error) {
 	return nil
 }
 
+func (c *config) addSysctl(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || !strings.HasPrefix(name, "net.") {
+		return errors.New("say net.NAME=VALUE")
+	}
+	c.sysctls = append(c.sysctls, sysctl{name, value})
+	return nil
+}
+
 // slowDown lets a wire take its time, unless the flags say otherwise: what it only delays
 // is no loss. A packet that is lost again and again comes after RTO, 3 RTO, 7 RTO …, and
 // the round trip is a pace already.
@@ -261,6 +282,12 @@ func (c *config) validate(r *raw) error {
 	switch {
 	case c.retire != "graceful" && c.retire != "plain":
 		return fmt.Errorf("read --retire %s: say graceful or plain", c.retire)
+	case c.signal != "TERM" && c.signal != "KILL":
+		return fmt.Errorf("read --signal %s: say TERM or KILL", c.signal)
+	case len(c.sysctls) > 0 && c.wire == nil:
+		return fmt.Errorf("read --sysctl %s: only a network of our own may be set, with --wire", c.sysctls[0].name)
+	case c.url != nil && (c.blind || c.signal != "TERM"):
+		return errors.New("read the flags: --signal and --blind are for servers of our own, leave out --url")
 	case c.clients < 1:
 		return fmt.Errorf("read --clients %d: at least one is needed", c.clients)
 	case c.upgrades < 0 || c.pace < 0 || c.rest < 0 || c.duration <= 0 || c.timeout <= 0:

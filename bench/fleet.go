@@ -25,6 +25,7 @@ type fleet struct {
 	addr     string
 	wire     *wire.Wire // nil: none, the servers are on this host
 	flags    []string
+	blind    bool // the servers do not see /proc
 	clock    clock
 	releases []*release
 	trust    *tls.Config  // what clients need to speak TLS; nil: clear text
@@ -38,7 +39,7 @@ func newFleet(ctx context.Context, c config, clock clock) (_ *fleet, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the releases: %w", err)
 	}
-	f := &fleet{dir: dir, clock: clock, flags: serverFlags(c)}
+	f := &fleet{dir: dir, clock: clock, flags: serverFlags(c), blind: c.blind}
 	defer func() {
 		if err != nil {
 			f.close()
@@ -68,6 +69,11 @@ func (f *fleet) place(c config) (err error) {
 		return fmt.Errorf("open the wire: %w", err)
 	}
 	f.addr = wire.ServerAddr
+	for _, s := range c.sysctls {
+		if err := f.wire.Set(s.name, s.value); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -104,6 +110,9 @@ func (f *fleet) start() (*release, error) {
 		return nil, fmt.Errorf("install %s: %w", name, err)
 	}
 	args := append([]string{"serve", "--addr", f.addr, "--release", name}, f.flags...)
+	if f.blind {
+		binary, args = blinded(binary, args)
+	}
 	p, err := startProcess(name, binary, filepath.Join(dir, "log"), args, f.clock, f.starter())
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ var kinds = [...]kind{
 	{name: "h2-think", what: "the same, one stream at a time, idle for up to 300ms before it", open: newStreamers, told: true, think: 300 * time.Millisecond, streams: 1, needs: need{reference: true, http2: true}},
 	{name: "trickle", what: "POSTs whose bodies take 2s to arrive, every other one in chunks", open: alone(newTrickler), paced: true, needs: need{reference: true}},
 	{name: "download", what: "50 MB at a time, as fast as it comes", open: alone(newDownloader), think: time.Second, needs: need{reference: true}},
-	{name: "download-slow", what: "50 MB at a time, read over 2s to 4s", open: alone(newSlowDownloader), needs: need{reference: true}},
+	{name: "download-slow", what: "50 MB at a time, read over 2s to 4s", open: alone(newSlowDownloader), think: time.Second, needs: need{reference: true}},
 	{name: "ws", what: "a WebSocket, a message each now and then, until the server says 1001", open: alone(newEchoer), told: true, think: time.Second, many: true, needs: need{reference: true}},
 	{name: "sse", what: "an event stream until the server ends it, then the next one", open: alone(newListener), told: true, needs: need{reference: true}},
 	{name: "http10", what: "HTTP/1.0, a connection for each request", open: alone(newOldGetter), fresh: true, paced: true},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"sync"
 
 	"github.com/ba995850/overlap/bench/internal/evidence"
 )
@@ -9,14 +10,35 @@ import (
 // prober asks for readiness, each time on a new connection. Its questions are
 // requests like all others: the servers count them, and one that is lost is lost.
 type prober struct {
-	client  *client
-	wire    []byte
-	clock   clock
+	client *client
+	wire   []byte
+	clock  clock
+
+	asking  sync.Mutex // one question at a time
 	records []evidence.Record
 }
 
 func newProber(t target, d dialer, c config, clock clock) *prober {
 	return &prober{client: newClient(d.speaking("http/1.1"), c.timeout), wire: t.get("/readyz", true), clock: clock}
+}
+
+// ask says later whether the release is ready: where an accept queue is full, an answer can
+// take longer than anybody needs it.
+func (p *prober) ask(release string) <-chan bool {
+	answer := make(chan bool, 1)
+	go func() {
+		p.asking.Lock()
+		defer p.asking.Unlock()
+		answer <- p.ready(release)
+	}()
+	return answer
+}
+
+// done waits until nothing is asked any more, and returns what became of the questions.
+func (p *prober) done() []evidence.Record {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	return p.records
 }
 
 // ready reports whether the release itself answered that it is. Another one's

@@ -17,19 +17,28 @@ var errInterrupted = errors.New("interrupted; everything that was started has be
 // release is one release of the server, as a process.
 type release struct {
 	*process
-	term time.Duration // when it was sent SIGTERM
+	term time.Duration // when it was sent SIGTERM, or SIGKILL
 	cpu  time.Duration // what it had spent on the CPU by then
 }
 
-// awaitReady polls until this release itself answers that it is ready. Each
-// answer comes from whichever release the kernel picks.
-func (r *release) awaitReady(ctx context.Context, p *prober) error {
+// awaitReady polls until this release itself answers that it is ready, which each time
+// whichever release says that the kernel picks; or until the load has an answer of it.
+func (r *release) awaitReady(ctx context.Context, p *prober, saw func(release string) bool) error {
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	deadline := time.After(20 * time.Second)
-	for !p.ready(r.name) {
+	for asked := p.ask(r.name); ; {
 		select {
+		case ready := <-asked:
+			if ready {
+				return nil
+			}
+			time.Sleep(10 * time.Millisecond)
+			asked = p.ask(r.name)
 		case <-poll.C:
+			if saw(r.name) {
+				return nil
+			}
 		case <-ctx.Done():
 			return errInterrupted
 		case <-deadline:
@@ -38,14 +47,16 @@ func (r *release) awaitReady(ctx context.Context, p *prober) error {
 			return fmt.Errorf("wait for %s to answer: %v, its log ends with\n%s", r.name, r.cmd.ProcessState, r.lastWords())
 		}
 	}
-	return nil
 }
 
-// retire sends SIGTERM, as an operator does.
-func (r *release) retire() error {
+// signals are those of --signal.
+var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}
+
+// retire sends SIGTERM, as an operator does, or SIGKILL, as nobody should.
+func (r *release) retire(signal string) error {
 	r.cpu, r.term = cpuTime(r.cmd.Process.Pid), r.clock.now()
-	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("send SIGTERM to %s: %w; its log ends with\n%s", r.name, err, r.lastWords())
+	if err := r.cmd.Process.Signal(signals[signal]); err != nil {
+		return fmt.Errorf("send SIG%s to %s: %w; its log ends with\n%s", signal, r.name, err, r.lastWords())
 	}
 	return nil
 }

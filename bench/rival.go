@@ -52,7 +52,7 @@ func (c *config) validatePeers(r *raw) error {
 	switch {
 	case r.peers == "":
 		return nil
-	case r.scenarios != "", c.url != nil, c.front != "", c.tls, c.h2c, c.wire != nil, c.ipv6, c.overlapNext, r.given["retire"]:
+	case r.scenarios != "", c.url != nil, c.front != "", c.tls, c.h2c, c.wire != nil, c.ipv6, c.overlapNext, r.given["retire"], r.given["signal"], c.blind:
 		return errors.New("read --peers: only --load, --clients, --pace, --upgrades, --rest, --timeout, --seed and what becomes of the results go with it")
 	}
 	for _, k := range c.loads {
@@ -142,7 +142,7 @@ func releaseName(n int) string { return fmt.Sprintf("v%d", n+1) }
 // awaitFirst asks until the first release answers. Before that nobody listens, so these are no
 // requests of the run.
 func (x *contest) awaitFirst(ctx context.Context, p *prober) error {
-	return x.await(ctx, releaseName(0), func() bool { return p.ready(releaseName(0)) })
+	return x.await(ctx, releaseName(0), func() bool { return <-p.ask(releaseName(0)) })
 }
 
 func (x *contest) upgradeAll(ctx context.Context) error {

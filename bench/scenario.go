@@ -9,9 +9,11 @@ import (
 // scenario is a set of flags that belong together, under a name.
 type scenario struct {
 	name  string
-	what  string
+	what  string // the load, and what is special
 	plain string // how --retire plain loses here, or why it does not
 	flags string
+	shows string // the count that must not be 0, see hardship.go
+	loses bool   // it has to lose something, and is here so that the zeros of the others mean something
 }
 
 // How plain retirement loses, where it is the same for several.
@@ -21,6 +23,7 @@ const (
 	losesNothing = "nothing that was seen: Shutdown waits for what has begun"
 	losesRarely  = "what crosses the end of an idle connection, which is rare: none was seen in 3 upgrades"
 	losesNobody  = "nothing that was seen: handlers are told of a plain retirement too"
+	losesKilled  = "nothing more: who is killed is not told how to leave"
 	losesGoAway  = "the only GOAWAY names a last stream, and those behind it are thrown away"
 )
 
@@ -100,6 +103,27 @@ var scenarios = [...]scenario{
 	}, {
 		name: "wire-h2", what: "400 clients that speak HTTP/2 over it, one stream at a time", plain: losesGoAway,
 		flags: "--wire 80ms,1% --tls --load h2-think --clients 400",
+	}, {
+		name: "queue-full", what: "new connections for accept queues of 16, which overflow all the time", plain: losesQueue,
+		flags: "--wire 1ms --sysctl net.core.somaxconn=16 --load new --clients 400", shows: overflows,
+	}, {
+		name: "half-open", what: "new connections over a long way, hundreds of which are half open at any time", plain: losesQueue,
+		flags: "--wire 400ms,2% --load new --clients 400", shows: halfOpen,
+	}, {
+		name: "pile-up", what: "slow downloads and uploads: of ten upgrades, many drain at once", plain: losesQueue,
+		flags: "--overlap-next --upgrades 10 --rest 900ms --load new,trickle,download-slow --pace 0 --clients 24 --timeout 30s --linger-timeout 2s", shows: draining,
+	}, {
+		name: "upgrade-in-drain", what: "slow downloads: the second upgrade begins while the first one drains", plain: losesQueue,
+		flags: "--overlap-next --upgrades 2 --rest 400ms --load new,keepalive,download-slow --pace 0 --clients 8 --timeout 30s --linger-timeout 2s", shows: draining,
+	}, {
+		name: "kill", what: "the usual load, and nobody is asked to leave", plain: losesKilled, loses: true,
+		flags: "--signal KILL --wire 1ms --sysctl net.ipv4.tcp_migrate_req=0",
+	}, {
+		name: "kill-migrate", what: "the same, and the kernel moves what is in the queue", plain: losesKilled, loses: true,
+		flags: "--signal KILL --wire 1ms --sysctl net.ipv4.tcp_migrate_req=1",
+	}, {
+		name: "steering-off", what: "servers that cannot see what the kernel holds for them, and so only close", plain: losesQueue, loses: true,
+		flags: "--blind --wire 20ms --load new,keepalive --clients 100",
 	},
 }
 
@@ -126,6 +150,14 @@ func scenarioNamed(name string) *scenario {
 
 func printScenarios(w io.Writer) {
 	for _, s := range scenarios {
-		fmt.Fprintf(w, "%s\n    %s\n    plain loses: %s\n    %s\n", s.name, s.what, s.plain, s.flags)
+		c, _, err := read(strings.Fields(s.flags), nil)
+		if err != nil {
+			panic(err) // the table is ours
+		}
+		fmt.Fprintf(w, "%s\n    load:        %s\n    upgrades:    %s\n    network:     %s\n    plain loses: %s\n", s.name, s.what, c.action(), c.network(), s.plain)
+		if s.loses {
+			fmt.Fprintf(w, "    this has to lose: it is here so that the zeros of the others mean something\n")
+		}
+		fmt.Fprintf(w, "    %s\n", s.flags)
 	}
 }

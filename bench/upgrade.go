@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/ba995850/overlap/bench/internal/evidence"
@@ -12,18 +13,20 @@ import (
 // story is one run: releases come and go under a load that does not stop.
 type story struct {
 	config
-	clock    clock
-	text     io.Writer
-	fleet    *fleet
-	prober   *prober
-	proxy    *front     // nil: none
-	retiring []*release // told to leave, and not waited for yet
-	seen     evidence.Run
+	clock     clock
+	text      io.Writer
+	fleet     *fleet
+	prober    *prober
+	proxy     *front         // nil: none
+	load      *load          // nil: not yet
+	retiring  []*release     // told to leave, and not waited for yet
+	hardships map[string]int // that the upgrades met, see hardship.go
+	seen      evidence.Run
 }
 
 // upgrade builds the server, upgrades it under load, and returns what was seen.
 func upgrade(ctx context.Context, c config, text io.Writer) (evidence.Run, error) {
-	s := &story{config: c, clock: clock{time.Now()}, text: text, seen: evidence.Run{About: c.about()}}
+	s := &story{config: c, clock: clock{time.Now()}, text: text, hardships: map[string]int{}, seen: evidence.Run{About: c.about()}}
 	s.say("preparing the server (a first build takes a while)")
 	fleet, err := newFleet(ctx, c, s.clock)
 	if err != nil {
@@ -55,8 +58,8 @@ func (s *story) tell(ctx context.Context) error {
 		defer front.stop()
 		s.proxy, dialer.addr = front, front.addr
 	}
-	load := startLoad(ctx, s.config, t, dialer, s.clock)
-	defer load.stop()
+	s.load = startLoad(ctx, s.config, t, dialer, s.clock)
+	defer s.load.stop()
 	for range s.upgrades {
 		if current, err = s.replace(ctx, current); err != nil {
 			return err
@@ -68,7 +71,11 @@ func (s *story) tell(ctx context.Context) error {
 	if err := s.awaitExits(ctx); err != nil { // while the load goes on
 		return err
 	}
-	s.seen.Work = load.stop()
+	s.seen.Work = s.load.stop()
+	if err := s.countOverflows(); err != nil {
+		return err
+	}
+	maps.Copy(s.seen.Counts, s.hardships)
 	return s.finish(ctx, current)
 }
 
@@ -78,19 +85,23 @@ func (s *story) launch(ctx context.Context) (*release, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.awaitReady(ctx, s.prober)
+	return r, r.awaitReady(ctx, s.prober, s.saw)
 }
+
+// saw reports whether the load has an answer of a release.
+func (s *story) saw(release string) bool { return s.load != nil && s.load.tally.saw(release) }
 
 // replace is one upgrade.
 func (s *story) replace(ctx context.Context, current *release) (*release, error) {
 	if err := s.pause(ctx); err != nil {
 		return nil, err
 	}
+	s.countDraining()
 	next, err := s.launch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.say("%s pid %d answers; SIGTERM to %s", next.name, next.cmd.Process.Pid, current.name)
+	s.say("%s pid %d answers; SIG%s to %s", next.name, next.cmd.Process.Pid, s.signal, current.name)
 	if err := s.dismiss(current); err != nil {
 		return nil, err
 	}
@@ -102,8 +113,11 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 }
 
 func (s *story) dismiss(r *release) error {
+	if err := s.countHalfOpen(); err != nil {
+		return err
+	}
 	s.retiring = append(s.retiring, r)
-	return r.retire()
+	return r.retire(s.signal)
 }
 
 // awaitExits waits for all that retire, and takes down how each one left.
@@ -128,10 +142,10 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	if err := s.dismiss(last); err != nil {
 		return err
 	}
-	s.seen.Probes = s.prober.records
-	s.seen.Judged = s.retire == "graceful"
+	s.seen.Probes = s.prober.done()
+	s.seen.Judged = s.retire == "graceful" && s.signal == "TERM" && !s.blind
 	s.seen.SharedKeys = &s.ticketKeys
-	s.seen.Moment = "SIGTERM"
+	s.seen.Moment = "SIG" + s.signal
 	if err := s.awaitExits(ctx); err != nil {
 		return err
 	}

@@ -27,6 +27,15 @@ func (*Wire) Dial(string, time.Time) (net.Conn, error) { return nil, errNotSuppo
 // Start cannot be reached.
 func (*Wire) Start(*exec.Cmd) error { return errNotSupported }
 
+// Set cannot be reached.
+func (*Wire) Set(string, string) error { return errNotSupported }
+
+// Overflows cannot be reached.
+func (*Wire) Overflows() (int, error) { return 0, errNotSupported }
+
+// HalfOpen cannot be reached.
+func (*Wire) HalfOpen() (int, error) { return 0, errNotSupported }
+
 // Traffic cannot be reached.
 func (*Wire) Traffic() (Traffic, error) { return Traffic{}, errNotSupported }
 

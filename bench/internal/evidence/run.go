@@ -34,8 +34,10 @@ const Peers = "peers"
 
 // About says what was run.
 type About struct {
-	Name     string            `json:"name,omitempty"` // of the scenario; empty: it has none
-	What     string            `json:"what"`           // load, pace and machine in a line
+	Name     string            `json:"name,omitempty"`    // of the scenario; empty: it has none
+	What     string            `json:"what"`              // load, pace and machine in a line
+	Action   string            `json:"action,omitempty"`  // what the upgrades are
+	Network  string            `json:"network,omitempty"` // between clients and servers
 	Began    time.Time         `json:"began"`
 	Subject  Subject           `json:"subject"`
 	Settings map[string]string `json:"settings,omitempty"` // the bench's flags
@@ -43,6 +45,8 @@ type About struct {
 	Moment     string `json:"moment,omitempty"`      // what Handover.At is
 	SharedKeys *bool  `json:"shared_keys,omitempty"` // all releases have the same ticket keys; nil: who knows
 	Judged     bool   `json:"judged"`                // the servers' words must agree with what the clients saw
+	Shows      string `json:"shows,omitempty"`       // the count that must not be 0, or the run is not what it says
+	Loses      bool   `json:"loses,omitempty"`       // something must be lost, or the client sees nothing
 }
 
 // Subject is what was upgraded, and how.

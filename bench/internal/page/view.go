@@ -104,7 +104,7 @@ func (v *view) add(run evidence.Run, main string) {
 		return
 	}
 	v.Runs = append(v.Runs, r)
-	if run.Subject.System == main {
+	if run.Subject.System == main || run.About.Loses {
 		v.Scenarios = append(v.Scenarios, r)
 	}
 	if run.Subject.System != main && run.Subject.System != netHTTP || v.featured(run.Subject.System) || len(run.Handovers) == 0 {
@@ -187,6 +187,10 @@ func (v *view) compare() {
 func sumOf(rows []row, h evidence.Header) sum {
 	s := sum{Passed: true, Kernel: h.Machine.Kernel, Date: h.Began}
 	for _, r := range rows {
+		if r.Loses {
+			s.Passed = s.Passed && r.Passed() // but what it has to lose is no loss of the system's
+			continue
+		}
 		s.System = r.About.Subject.System
 		s.Sent += r.Sent
 		s.Answered += r.Answered

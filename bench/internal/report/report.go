@@ -32,8 +32,9 @@ type Report struct {
 	MedianRatio   float64              `json:"median_ratio,omitzero"` // of the handovers' ratios
 	Departures    []evidence.Departure `json:"departures"`
 	Judged        bool                 `json:"judged"`
-	Counts        map[string]int       `json:"counts"`     // of what is neither an answer nor a loss
-	Complaints    []string             `json:"complaints"` // of the proxy in front
+	Loses         bool                 `json:"loses,omitempty"` // it has to
+	Counts        map[string]int       `json:"counts"`          // of what is neither an answer nor a loss
+	Complaints    []string             `json:"complaints"`      // of the proxy in front
 	Wire          *wire.Traffic        `json:"wire,omitempty"`
 	Disagreements []string             `json:"disagreements"`
 	Examples      []string             `json:"examples"` // of errors, one for each class and load
@@ -65,7 +66,7 @@ type HandoverSum struct {
 
 // Of draws the sums of a run.
 func Of(e evidence.Run) Report {
-	r := Report{Scenario: e.Name, System: e.Subject.System, Version: e.Subject.Version, Method: e.Subject.Method, Absent: e.Subject.Absent, Sent: e.Sent, Judged: e.Judged, Moment: e.Moment,
+	r := Report{Scenario: e.Name, System: e.Subject.System, Version: e.Subject.Version, Method: e.Subject.Method, Absent: e.Subject.Absent, Sent: e.Sent, Judged: e.Judged, Loses: e.Loses, Moment: e.Moment,
 		Departures: e.Departures, Counts: e.Counts, Complaints: e.Complaints, Wire: e.Wire, Failures: map[string]int{}}
 	for _, o := range evidence.Losses() {
 		r.Failures[o.String()] = 0
@@ -74,6 +75,9 @@ func Of(e evidence.Run) Report {
 	r.countProbes(e.Probes)
 	r.measure(e)
 	r.Disagreements = r.disagreements()
+	if e.Shows != "" && r.Counts[e.Shows] == 0 {
+		r.Disagreements = append(r.Disagreements, fmt.Sprintf("there were no %s: the run is not what its scenario says", e.Shows))
+	}
 	if e.SharedKeys != nil && e.Judged {
 		r.Disagreements = append(r.Disagreements, r.strangeSessions(*e.SharedKeys)...)
 	}
@@ -190,8 +194,8 @@ func (r Report) answersOf(name string) int {
 // Lost is the number that everything here is about.
 func (r Report) Lost() int { return r.Failed + r.ProbesFailed }
 
-// Passed reports whether nothing was lost, and everybody says so. What was not run has
-// not passed.
+// Passed reports whether nothing was lost, and everybody says so; or something, where it has
+// to be. What was not run has not passed.
 func (r Report) Passed() bool {
-	return r.Absent == "" && r.Lost() == 0 && len(r.Disagreements) == 0
+	return r.Absent == "" && (r.Lost() > 0) == r.Loses && len(r.Disagreements) == 0
 }

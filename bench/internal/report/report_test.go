@@ -200,3 +200,26 @@ func TestTheLastLineSaysItAll(t *testing.T) {
 		}
 	}
 }
+
+// A scenario without its hardship, or without the loss that it is there for, is none.
+func TestARunThatIsNotWhatItSaysHasNotPassed(t *testing.T) {
+	answered := evidence.Record{Kind: "new", Release: "v1"}
+	lost := evidence.Record{Kind: "new", Outcome: evidence.Reset}
+	for _, test := range []struct {
+		about   evidence.About
+		counts  map[string]int
+		records []evidence.Record
+		passed  bool
+	}{
+		{evidence.About{Shows: "storms"}, map[string]int{"storms": 1}, []evidence.Record{answered}, true},
+		{evidence.About{Shows: "storms"}, map[string]int{"calms": 1}, []evidence.Record{answered}, false},
+		{evidence.About{Loses: true}, nil, []evidence.Record{answered, lost}, true},
+		{evidence.About{Loses: true}, nil, []evidence.Record{answered}, false},
+		{evidence.About{}, nil, []evidence.Record{answered, lost}, false},
+	} {
+		r := Of(evidence.Run{About: test.about, Work: evidence.Work{Sent: len(test.records), Records: test.records, Counts: test.counts}})
+		if r.Passed() != test.passed {
+			t.Errorf("%+v with %v: %s, %q", test.about, test.counts, r.Headline(), r.Disagreements)
+		}
+	}
+}

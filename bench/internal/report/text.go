@@ -162,17 +162,22 @@ func printTrouble(w io.Writer, r Report) {
 // Headline says in a line what the run proves.
 func (r Report) Headline() string {
 	word := "PASS"
-	if !r.Passed() {
+	switch {
+	case !r.Passed():
 		word = "FAIL"
+	case r.Loses:
+		word = "PASS, this has to lose"
 	}
 	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.Lost(), r.Sent, Plural(len(r.Handovers), "upgrade"))
 	switch {
+	case r.Loses && r.Lost() == 0:
+		return line + ": something had to be, the client sees nothing"
 	case len(r.Handovers) == 0:
 		return line + ": nothing is proven"
 	case len(r.Disagreements) > 0:
 		return line + ", and " + Plural(len(r.Disagreements), "disagreement")
 	case !r.Judged && len(r.Departures) > 0:
-		return line + " (a plain retirement's verdict is not judged)"
+		return line + " (verdicts are not judged)"
 	}
 	return line
 }
