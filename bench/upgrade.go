@@ -18,23 +18,29 @@ type story struct {
 	prober   *prober
 	proxy    *front     // nil: none
 	retiring []*release // told to leave, and not waited for yet
+	plan     plan
 	seen     evidence.Run
 }
 
 // upgrade builds the server, upgrades it under load, and returns what was seen.
 func upgrade(ctx context.Context, c config, text io.Writer) (evidence.Run, error) {
-	s := &story{config: c, clock: clock{time.Now()}, text: text, seen: evidence.Run{About: c.about()}}
-	s.say("preparing the server (a first build takes a while)")
-	fleet, err := newFleet(ctx, c, s.clock)
+	s, err := begin(ctx, c, text)
 	if err != nil {
 		return evidence.Run{}, err
 	}
-	defer fleet.close()
-	s.fleet = fleet
+	defer s.fleet.close()
 	if err := s.tell(ctx); err != nil {
 		return evidence.Run{}, err
 	}
 	return s.seen, nil
+}
+
+// begin prepares a story. Its fleet has to be closed.
+func begin(ctx context.Context, c config, text io.Writer) (_ *story, err error) {
+	s := &story{config: c, clock: clock{time.Now()}, text: text, seen: evidence.Run{About: c.about()}}
+	s.say("preparing the server (a first build takes a while)")
+	s.fleet, err = newFleet(ctx, c, s.clock)
+	return s, err
 }
 
 // tell is the run, from the first start to the last exit.
@@ -46,6 +52,11 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	s.say("%s pid %d serving on %s", current.name, current.cmd.Process.Pid, s.fleet.addr)
+	if s.plan.crash {
+		if current, err = s.crash(ctx, current); err != nil {
+			return err
+		}
+	}
 	dialer := s.fleet.dialer()
 	if s.front != "" {
 		front, err := startFront(ctx, proxyNamed(s.front), s.fleet.dir, s.fleet.addr, s.clock)
@@ -56,7 +67,7 @@ func (s *story) tell(ctx context.Context) error {
 		s.proxy, dialer.addr = front, front.addr
 	}
 	load := startLoad(ctx, s.config, t, dialer, s.clock)
-	defer load.stop()
+	defer func() { s.seen.Work = load.stop() }() // also of a run that is broken off
 	for range s.upgrades {
 		if current, err = s.replace(ctx, current); err != nil {
 			return err
@@ -68,7 +79,7 @@ func (s *story) tell(ctx context.Context) error {
 	if err := s.awaitExits(ctx); err != nil { // while the load goes on
 		return err
 	}
-	s.seen.Work = load.stop()
+	load.stop()
 	return s.finish(ctx, current)
 }
 
@@ -86,7 +97,11 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 	if err := s.pause(ctx); err != nil {
 		return nil, err
 	}
-	next, err := s.launch(ctx)
+	trouble := s.plan.next()
+	next, err := trouble.meet(ctx, s, current)
+	if next == nil && err == nil {
+		next, err = s.launch(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,8 +110,8 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 		return nil, err
 	}
 	s.seen.Handovers = append(s.seen.Handovers, evidence.Handover{From: current.name, To: next.name, Began: next.began, At: current.term})
-	if s.overlapNext {
-		return next, nil
+	if err := trouble.follow(ctx, s, current); err != nil || s.overlapNext {
+		return next, err
 	}
 	return next, s.awaitExits(ctx)
 }
@@ -128,7 +143,7 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	if err := s.dismiss(last); err != nil {
 		return err
 	}
-	s.seen.Probes = s.prober.records
+	s.seen.Probes = append(s.seen.Probes, s.prober.records...)
 	s.seen.Judged = s.retire == "graceful"
 	s.seen.SharedKeys = &s.ticketKeys
 	s.seen.Moment = "SIGTERM"
@@ -146,14 +161,7 @@ func (s *story) finish(ctx context.Context, last *release) error {
 }
 
 // pause lets the load run undisturbed for --rest.
-func (s *story) pause(ctx context.Context) error {
-	select {
-	case <-time.After(s.rest):
-		return nil
-	case <-ctx.Done():
-		return errInterrupted
-	}
-}
+func (s *story) pause(ctx context.Context) error { return wait(ctx, s.rest) }
 
 func (s *story) say(format string, args ...any) {
 	fmt.Fprintf(s.text, "%5.1fs  %s\n", s.clock.now().Seconds(), fmt.Sprintf(format, args...))
