@@ -25,7 +25,7 @@ help:
 	@echo 'make deb VERSION=  the Debian package, deploy/deb'
 	@echo 'make report        some runs, and what they look like: bench/out/report.html (2 minutes)'
 	@echo 'make reach         the long runs behind the figures of the README (1.5 hours)'
-	@echo 'make soak SOAK=8h      upgrades, crashes and loads at random; one lost request ends it (4 hours)'
+	@echo 'make soak SOAK=8h  upgrades, crashes and loads at random; one lost request ends it (4 hours)'
 
 check: test rest
 

@@ -7,6 +7,12 @@ import (
 	"testing"
 )
 
+// Broken on purpose, and seen red:
+//   - draws by chance, or from the number only: TestTheSameSeedDrawsTheSameEpisodes
+//   - a linger that knows nothing of releases that are stopped: TestEveryDrawIsARunAndEverythingIsDrawn
+//   - what only a graceful retirement knows is left out, or left in, always:
+//     TestOfAPlainRetirementNothingCanBeUndone
+
 func draws(seed uint64, n int) (all []string) {
 	for i := range n {
 		all = append(all, draw(seed, i+1).String())

@@ -30,23 +30,26 @@ func (s *soak) episode(ctx context.Context, e episode) (lost bool, err error) {
 	}
 	defer story.fleet.close()
 	packets, err := s.record(ctx, story)
-	if err == nil {
-		err = story.tell(ctx)
+	if err != nil {
+		fmt.Fprintln(s.env.stdout, "not begun")
+		return false, err
 	}
+	err = story.tell(ctx)
 	r := report.Of(story.seen)
 	s.sum.add(e.plan, r)
+	fmt.Fprintf(s.env.stdout, "%v, %d sent, %d lost\n", (s.clock.now() - began).Round(time.Second), r.Sent, r.Lost())
 	if r.Lost() == 0 && (errors.Is(err, errInterrupted) || err == nil && r.Passed()) {
-		fmt.Fprintf(s.env.stdout, "%v, %d sent, 0 lost\n", (s.clock.now() - began).Round(time.Second), r.Sent)
 		packets.drop()
 		return false, err
 	}
-	fmt.Fprintf(s.env.stdout, "%v, %d sent, %d lost\n", (s.clock.now() - began).Round(time.Second), r.Sent, r.Lost())
 	story.fleet.stop() // so that logs and packets have all of it
 	packets.finish()
 	report.Print(&said, r)
 	if err == nil {
-		err = fmt.Errorf("episode %d: %s", e.number, r.Headline())
+		err = errors.New(r.Headline())
 	}
+	err = fmt.Errorf("episode %d: %w", e.number, err)
+	fmt.Fprintf(s.env.stdout, "to repeat it: go run ./bench %s\n", strings.Join(s.again(e), " "))
 	return true, errors.Join(err, s.leave(e, story, said.Bytes(), err))
 }
 

@@ -191,13 +191,14 @@ func meetUndone(ctx context.Context, s *story, current *release, t trouble) (*re
 }
 
 func stopForAMoment(ctx context.Context, s *story, left *release, t trouble) error {
-	// As a rule a release without long answers has left after some 50ms.
-	if err := wait(ctx, t.delay/10); err != nil {
+	// A release without long answers has left after some 50ms.
+	if err := wait(ctx, t.delay/20); err != nil {
 		return err
 	}
 	err := halt(left.cmd.Process)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
+		s.say("%s has left before it could be stopped", left.name)
 		return nil
 	case err != nil:
 		return fmt.Errorf("stop %s: %w", left.name, err)

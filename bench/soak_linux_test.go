@@ -18,6 +18,15 @@ import (
 	"github.com/ba995850/overlap/bench/internal/report"
 )
 
+// Broken on purpose, and seen red:
+//   - a loss is not seen; of a loss the packets are dropped, or tcpdump is killed; the logs, the raw
+//     results or a flag of the command are left out; the work of the load is not kept:
+//     TestASoakThatLosesLeavesTheEvidence
+//   - the directory stays; the packets of a lossless episode stay; tcpdump changes its user:
+//     TestASoakLosesNothingAndLeavesNothing
+//   - an interruption is an error: TestAnInterruptedSoakSaysWhatWasDone
+//   - releases are not stopped before their logs are kept: TestASoakWhoseReleaseDoesNotStartLeavesTheEvidence
+
 // soaked runs "bench soak" with a place for evidence of its own, and returns what it said
 // and what it left there.
 func soaked(t *testing.T, ctx context.Context, out io.Writer, args ...string) (code int, left []string) {
@@ -136,6 +145,53 @@ func TestASoakLosesNothingAndLeavesNothing(t *testing.T) {
 	if t.Failed() {
 		t.Log(text)
 	}
+}
+
+// What goes wrong need not be a lost request.
+func TestASoakWhoseReleaseDoesNotStartLeavesTheEvidence(t *testing.T) {
+	path, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(t.TempDir(), "server")
+	script := "#!/bin/sh\ncase \"$*\" in *'release v1 '*) exec " + path + " \"$@\";; esac\necho the database is gone >&2\nexit 1\n"
+	if err := os.WriteFile(broken, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n := calm(t, 7)
+	var out bytes.Buffer
+	code, left := soaked(t, t.Context(), &out, "--server", broken, "--packets=false", "--seed", "7", "--episode", strconv.Itoa(n))
+	if code != exitLost || len(left) != 1 || !strings.Contains(out.String(), "FAIL: see "+left[0]+"\n") {
+		t.Fatalf("exit code %d, left %v, said\n%s", code, left, &out)
+	}
+	if log := contents(t, filepath.Join(left[0], "logs", "v2.log")); log != "the database is gone\n" {
+		t.Errorf("the log of v2 is %q", log)
+	}
+	if log := contents(t, filepath.Join(left[0], "logs", "v1.log")); !strings.Contains(log, `"to":"drained"`) {
+		t.Errorf("the log of v1 ends early: %s", log)
+	}
+	file, err := evidence.ReadFile(filepath.Join(left[0], "raw.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := report.Of(file.Runs[0]); r.Answered == 0 || r.Lost() > 0 {
+		t.Errorf("%d were answered and %d lost until then", r.Answered, r.Lost())
+	}
+	if story := contents(t, filepath.Join(left[0], "story.txt")); !strings.Contains(story, "the database is gone") {
+		t.Errorf("the story does not say why:\n%s", story)
+	}
+}
+
+// calm returns an episode in which nothing happens besides upgrades.
+func calm(t *testing.T, seed uint64) int {
+	t.Helper()
+	for n := 1; n < 1000; n++ {
+		if draw(seed, n).plan.String() == "calm" {
+			return n
+		}
+	}
+	t.Fatal("there is always something")
+	return 0
 }
 
 func TestAnInterruptedSoakSaysWhatWasDone(t *testing.T) {
