@@ -67,7 +67,7 @@ func (p plan) under(retire string) plan {
 }
 
 func (s *soak) begin(ctx context.Context, e episode, said io.Writer) (*story, error) {
-	c, err := e.config("--server="+s.server, "--retire="+s.retire)
+	c, err := e.config("--server="+s.built, "--retire="+s.retire)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +126,9 @@ func (s *soak) again(e episode) []string {
 	args := []string{"soak", "--seed", strconv.FormatUint(s.seed, 10), "--episode", strconv.Itoa(e.number)}
 	if s.retire != "graceful" {
 		args = append(args, "--retire", s.retire)
+	}
+	if s.server != "" {
+		args = append(args, "--server", s.server)
 	}
 	if !s.packets {
 		args = append(args, "--packets=false")

@@ -44,7 +44,8 @@ type soak struct {
 	packets bool
 	into    string // where the directory of evidence goes
 	retire  string
-	server  string
+	server  string // that is given; empty: none
+	built   string
 
 	env   env
 	clock clock
@@ -148,11 +149,11 @@ func (s *soak) prepare(ctx context.Context) error {
 		p.drop()
 	}
 	fmt.Fprintf(s.env.stdout, "seed %d; preparing the server (a first build takes a while)\n", s.seed)
-	if s.server != "" {
+	if s.built = s.server; s.built != "" {
 		return nil
 	}
-	s.server = filepath.Join(s.dir, "server")
-	return build(ctx, s.server)
+	s.built = filepath.Join(s.dir, "server")
+	return build(ctx, s.built)
 }
 
 // episodes makes one after the other. It reports whether one of them left evidence.
