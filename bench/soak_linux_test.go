@@ -25,7 +25,7 @@ import (
 //     TestASoakThatLosesLeavesTheEvidence
 //   - the directory stays; the packets of a lossless episode stay; tcpdump changes its user:
 //     TestASoakLosesNothingAndLeavesNothing
-//   - an interruption is an error: TestAnInterruptedSoakSaysWhatWasDone
+//   - an interruption is an error, or what it broke off is an episode: TestAnInterruptedSoakSaysWhatWasDone
 //   - releases are not stopped before their logs are kept: TestASoakWhoseReleaseDoesNotStartLeavesTheEvidence
 
 // soaked runs "bench soak" with a place for evidence of its own, and returns what it said
@@ -200,14 +200,28 @@ func calm(t *testing.T, seed uint64) int {
 }
 
 func TestAnInterruptedSoakSaysWhatWasDone(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	out := &cancelAt{word: "#2 at", cancel: cancel}
-	code, left := soaked(t, ctx, out, "--for", "1h", "--seed", "5", "--packets=false")
-	if code != exitLossless || len(left) > 0 {
-		t.Errorf("exit code %d, left %v", code, left)
-	}
-	if text := out.text.String(); !strings.Contains(text, "\ninterrupted; ") || !strings.Contains(text, "lost: 0\n") {
-		t.Errorf("it says\n%s", text)
+	for word, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"#2 at": {exitLossless, "\n1 episode, "},
+		"#1 at": {exitLost, "\n0 episodes, "}, // which proves nothing
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &cancelAt{word: word, cancel: cancel}
+		code, left := soaked(t, ctx, out, "--for", "1h", "--seed", "5", "--packets=false")
+		if code != want.code || len(left) > 0 {
+			t.Errorf("interrupted at %s: exit code %d, left %v", word, code, left)
+		}
+		text := out.text.String()
+		for _, says := range []string{"\ninterrupted; ", want.says, "\nlost: 0\n"} {
+			if !strings.Contains(text, says) {
+				t.Errorf("interrupted at %s it does not say %q:\n%s", word, says, text)
+			}
+		}
+		if pass := strings.Contains(text, "PASS"); pass != (want.code == exitLossless) {
+			t.Errorf("interrupted at %s it says\n%s", word, text)
+		}
 	}
 }
 

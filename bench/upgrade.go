@@ -47,6 +47,7 @@ func begin(ctx context.Context, c config, text io.Writer) (_ *story, err error) 
 func (s *story) tell(ctx context.Context) error {
 	t := target{addr: s.fleet.addr, host: s.fleet.addr, path: "/", reference: true}
 	s.prober = newProber(t, s.fleet.dialer(), s.config, s.clock)
+	defer func() { s.seen.Probes = append(s.seen.Probes, s.prober.records...) }() // a crash begins another
 	current, err := s.launch(ctx)
 	if err != nil {
 		return err
@@ -143,7 +144,6 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	if err := s.dismiss(last); err != nil {
 		return err
 	}
-	s.seen.Probes = append(s.seen.Probes, s.prober.records...)
 	s.seen.Judged = s.retire == "graceful"
 	s.seen.SharedKeys = &s.ticketKeys
 	s.seen.Moment = "SIGTERM"
