@@ -72,7 +72,7 @@ func TestReportRefusesWhatItCannotRead(t *testing.T) {
 	for args, want := range map[string]string{
 		"report":                              "name a file",
 		"report again_test.go --nonsense":     "-nonsense",
-		"report none.gz --json --benchfmt":    "cannot both",
+		"report none.gz --json --benchfmt":    "only one can have stdout",
 		"report none.gz":                      "no such file",
 		"report again_test.go":                "again_test.go: line 1: invalid character",
 		"report --json again_test.go none.gz": "again_test.go: line 1: invalid character",

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,8 +97,9 @@ func (f *fleet) dialer() dialer {
 
 func (f *fleet) binary() string { return filepath.Join(f.dir, "server") }
 
-// start starts the next release. It does not wait until that serves.
-func (f *fleet) start() (*release, error) {
+// start starts the next release, with more flags than all have. It does not wait until
+// that serves.
+func (f *fleet) start(more ...string) (*release, error) {
 	name := fmt.Sprintf("v%d", len(f.releases)+1)
 	dir := filepath.Join(f.dir, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -109,7 +111,7 @@ func (f *fleet) start() (*release, error) {
 	if err := os.Link(f.binary(), binary); err != nil {
 		return nil, fmt.Errorf("install %s: %w", name, err)
 	}
-	args := append([]string{"serve", "--addr", f.addr, "--release", name}, f.flags...)
+	args := append([]string{"serve", "--addr", f.addr, "--release", name}, slices.Concat(f.flags, more)...)
 	if f.blind {
 		binary, args = blinded(binary, args)
 	}
@@ -142,13 +144,18 @@ func (f *fleet) traffic() (*wire.Traffic, error) {
 	return &t, nil
 }
 
-// close stops what still runs, takes the wire away, and removes the directory.
-func (f *fleet) close() {
+// stop stops what still runs.
+func (f *fleet) stop() {
 	var stopping sync.WaitGroup
 	for _, r := range f.releases {
 		stopping.Go(r.stop)
 	}
 	stopping.Wait()
+}
+
+// close stops what still runs, takes the wire away, and removes the directory.
+func (f *fleet) close() {
+	f.stop()
 	if f.wire != nil {
 		f.wire.Close()
 	}

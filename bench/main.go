@@ -56,6 +56,8 @@ func run(ctx context.Context, env env, args []string) int {
 		switch args[0] {
 		case "report":
 			return reportAgain(env, args[1:])
+		case "soak":
+			return soakServers(ctx, env, args[1:])
 		case "cost":
 			return measureCost(ctx, env, args[1:])
 		}

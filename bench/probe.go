@@ -51,3 +51,6 @@ func (p *prober) ready(release string) bool {
 	}
 	return err == nil && a.release == release && a.status == http.StatusOK
 }
+
+// again is one that has not had its first answer.
+func (p *prober) again() *prober { return &prober{client: p.client, wire: p.wire, clock: p.clock} }

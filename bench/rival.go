@@ -147,7 +147,7 @@ func (x *contest) awaitFirst(ctx context.Context, p *prober) error {
 
 func (x *contest) upgradeAll(ctx context.Context) error {
 	for i := range x.upgrades {
-		if err := pause(ctx, x.rest); err != nil {
+		if err := wait(ctx, x.rest); err != nil {
 			return err
 		}
 		from, to := releaseName(i), releaseName(i+1)
@@ -161,14 +161,14 @@ func (x *contest) upgradeAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return pause(ctx, x.rest)
+	return wait(ctx, x.rest)
 }
 
 // await waits until a release has answered.
 func (x *contest) await(ctx context.Context, release string, answered func() bool) error {
 	deadline := time.Now().Add(20 * time.Second)
 	for !answered() {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := wait(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {

@@ -17,38 +17,50 @@ type story struct {
 	text      io.Writer
 	fleet     *fleet
 	prober    *prober
-	proxy     *front         // nil: none
-	load      *load          // nil: not yet
-	retiring  []*release     // told to leave, and not waited for yet
+	proxy     *front     // nil: none
+	load      *load      // nil: not yet
+	retiring  []*release // told to leave, and not waited for yet
+	plan      plan
 	hardships map[string]int // that the upgrades met, see hardship.go
 	seen      evidence.Run
 }
 
 // upgrade builds the server, upgrades it under load, and returns what was seen.
 func upgrade(ctx context.Context, c config, text io.Writer) (evidence.Run, error) {
-	s := &story{config: c, clock: clock{time.Now()}, text: text, hardships: map[string]int{}, seen: evidence.Run{About: c.about()}}
-	s.say("preparing the server (a first build takes a while)")
-	fleet, err := newFleet(ctx, c, s.clock)
+	s, err := begin(ctx, c, text)
 	if err != nil {
 		return evidence.Run{}, err
 	}
-	defer fleet.close()
-	s.fleet = fleet
+	defer s.fleet.close()
 	if err := s.tell(ctx); err != nil {
 		return evidence.Run{}, err
 	}
 	return s.seen, nil
 }
 
+// begin prepares a story. Its fleet has to be closed.
+func begin(ctx context.Context, c config, text io.Writer) (_ *story, err error) {
+	s := &story{config: c, clock: clock{time.Now()}, text: text, hardships: map[string]int{}, seen: evidence.Run{About: c.about()}}
+	s.say("preparing the server (a first build takes a while)")
+	s.fleet, err = newFleet(ctx, c, s.clock)
+	return s, err
+}
+
 // tell is the run, from the first start to the last exit.
 func (s *story) tell(ctx context.Context) error {
 	t := target{addr: s.fleet.addr, host: s.fleet.addr, path: "/", reference: true}
 	s.prober = newProber(t, s.fleet.dialer(), s.config, s.clock)
+	defer func() { s.seen.Probes = append(s.seen.Probes, s.prober.done()...) }() // a crash begins another
 	current, err := s.launch(ctx)
 	if err != nil {
 		return err
 	}
 	s.say("%s pid %d serving on %s", current.name, current.cmd.Process.Pid, s.fleet.addr)
+	if s.plan.crash {
+		if current, err = s.crash(ctx, current); err != nil {
+			return err
+		}
+	}
 	dialer := s.fleet.dialer()
 	if s.front != "" {
 		front, err := startFront(ctx, proxyNamed(s.front), s.fleet.dir, s.fleet.addr, s.clock)
@@ -59,7 +71,7 @@ func (s *story) tell(ctx context.Context) error {
 		s.proxy, dialer.addr = front, front.addr
 	}
 	s.load = startLoad(ctx, s.config, t, dialer, s.clock)
-	defer s.load.stop()
+	defer s.endLoad() // also of a run that is broken off
 	for range s.upgrades {
 		if current, err = s.replace(ctx, current); err != nil {
 			return err
@@ -71,12 +83,17 @@ func (s *story) tell(ctx context.Context) error {
 	if err := s.awaitExits(ctx); err != nil { // while the load goes on
 		return err
 	}
-	s.seen.Work = s.load.stop()
+	s.load.stop()
 	if err := s.countOverflows(); err != nil {
 		return err
 	}
-	maps.Copy(s.seen.Counts, s.hardships)
 	return s.finish(ctx, current)
+}
+
+// endLoad stops the load, and takes down what it has done.
+func (s *story) endLoad() {
+	s.seen.Work = s.load.stop()
+	maps.Copy(s.seen.Counts, s.hardships)
 }
 
 // launch starts the next release and waits until it answers.
@@ -97,7 +114,11 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 		return nil, err
 	}
 	s.countDraining()
-	next, err := s.launch(ctx)
+	trouble := s.plan.next()
+	next, err := trouble.meet(ctx, s, current)
+	if next == nil && err == nil {
+		next, err = s.launch(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +127,8 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 		return nil, err
 	}
 	s.seen.Handovers = append(s.seen.Handovers, evidence.Handover{From: current.name, To: next.name, Began: next.began, At: current.term})
-	if s.overlapNext {
-		return next, nil
+	if err := trouble.follow(ctx, s, current); err != nil || s.overlapNext {
+		return next, err
 	}
 	return next, s.awaitExits(ctx)
 }
@@ -142,7 +163,6 @@ func (s *story) finish(ctx context.Context, last *release) error {
 	if err := s.dismiss(last); err != nil {
 		return err
 	}
-	s.seen.Probes = s.prober.done()
 	s.seen.Judged = s.retire == "graceful" && s.signal == "TERM" && !s.blind
 	s.seen.SharedKeys = &s.ticketKeys
 	s.seen.Moment = "SIG" + s.signal
@@ -160,16 +180,7 @@ func (s *story) finish(ctx context.Context, last *release) error {
 }
 
 // pause lets the load run undisturbed for --rest.
-func (s *story) pause(ctx context.Context) error { return pause(ctx, s.rest) }
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return errInterrupted
-	}
-}
+func (s *story) pause(ctx context.Context) error { return wait(ctx, s.rest) }
 
 func (s *story) say(format string, args ...any) { say(s.text, s.clock, format, args...) }
 

@@ -89,6 +89,9 @@ func newView(files []evidence.File) view {
 		v.add(run, main)
 	}
 	slices.SortStableFunc(v.Features, func(a, b feature) int { return cmp.Compare(a.order(main), b.order(main)) })
+	if v.Peers != nil && !v.Peers.several() {
+		v.Peers = nil
+	}
 	v.compare()
 	v.Sum = sumOf(v.Scenarios, files[0].Header)
 	return v
@@ -134,6 +137,11 @@ func (v *view) addPeer(r row) {
 		v.Peers = &peers{}
 	}
 	v.Peers.Rows = append(v.Peers.Rows, r)
+}
+
+// several reports whether there is more than one system.
+func (p peers) several() bool {
+	return slices.ContainsFunc(p.Rows, func(r row) bool { return r.System != p.Rows[0].System })
 }
 
 // Loads are the names of the loads that they were under.
