@@ -15,8 +15,11 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
 	with := flag.String("with", "net/http", "net/http or gin")
-	on := flag.String("on", "net/http", "net/http or overlap")
+	on := flag.String("on", "net/http", "net/http, overlap, or kernel, which has no HTTP and no -with")
 	flag.Parse()
+	if *on == "kernel" {
+		log.Fatal(listenAndServeBare(*addr))
+	}
 	handler := http.Handler(http.HandlerFunc(greet))
 	if *with == "gin" {
 		handler = engine()
