@@ -34,7 +34,8 @@ func BenchmarkIdleHandover(b *testing.B) {
 	b.ReportMetric(median(exited), "exit-ms")
 }
 
-// BenchmarkHandoverInAGroup measures how a retirement grows with the members of the group: what
+// BenchmarkHandoverInAGroup measures how a retirement grows with the members of the group, by
+// the probes, 22 for each of them: what
 // it takes until it is steered, and until it has left; and the CPU of an instance without
 // requests, from start to exit.
 func BenchmarkHandoverInAGroup(b *testing.B) {
