@@ -34,9 +34,9 @@ func BenchmarkIdleHandover(b *testing.B) {
 	b.ReportMetric(median(exited), "exit-ms")
 }
 
-// BenchmarkHandoverInAGroup measures how a retirement grows with the members of the group: what
-// it takes until it is steered, and until it has left; and the CPU of an instance without
-// requests, from start to exit.
+// BenchmarkHandoverInAGroup measures how a retirement grows with the members of the group, for
+// it makes 22 probes for each: what it takes until it is steered, and until it has left; and the
+// CPU of an instance without requests, from start to exit.
 func BenchmarkHandoverInAGroup(b *testing.B) {
 	for _, members := range []int{2, 4, 8, 16, 32} {
 		b.Run(fmt.Sprintf("members=%d", members), func(b *testing.B) {

@@ -20,7 +20,7 @@ var homes = map[string][]string{
 	"golang.org/x/net/http2":                                    {"bench/", "internal/drain/", "http2_linux_test.go"},
 	"golang.org/x/net/http2/h2c":                                {"internal/drain/"}, // in tests
 	"golang.org/x/net/http2/hpack":                              {"bench/", "internal/drain/"},
-	"golang.org/x/sys/unix":                                     {"internal/listen/", "internal/drain/queues_linux.go", "bench/wire/"},
+	"golang.org/x/sys/unix":                                     {"internal/listen/", "internal/drain/queues_linux.go", "bench/wire/", "bench/internal/cost/kernel_linux.go"},
 	"github.com/gin-gonic/gin":                                  {"cmd/server/routes.go"},
 	"github.com/spf13/viper":                                    {"cmd/server/config.go"},
 	"github.com/fsnotify/fsnotify":                              {"cmd/server/watch.go"},

@@ -16,7 +16,9 @@ import (
 )
 
 const costHelp = `Cost measures what overlap costs while nobody is upgraded: throughput, CPU and memory, beside
-net/http and gin without it, nginx and HAProxy, all of which answer the same bytes on this host.
+net/http and gin without it, nginx and HAProxy, all of which answer the same bytes on this host, and
+the bare kernel, which is asked only for what each answer needs. Then the service is upgraded: for the
+memory of two releases at a time, and beside what the kernel alone takes, a membarrier and a handshake.
 
   go run ./bench cost
 

@@ -21,10 +21,13 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "where to listen")
 	with := flag.String("with", "net/http", "net/http or gin")
-	on := flag.String("on", "net/http", "net/http or overlap")
+	on := flag.String("on", "net/http", "net/http, overlap, or kernel, which has no HTTP and no -with")
 	release := flag.String("release", "v1", "what it says that it is")
 	inherit := flag.Bool("inherit", false, "take the socket that descriptor 3 is, as sd_listen_fds(3) says, and do not listen")
 	flag.Parse()
+	if *on == "kernel" {
+		log.Fatal(listenAndServeBare(*addr))
+	}
 	handler := http.Handler(greeter(*release))
 	if *with == "gin" {
 		handler = engine(*release)

@@ -19,15 +19,14 @@ import (
 // has accepted. A member that is stopped, or whose queue is full, or that no
 // longer calls Accept, does not answer.
 type prober struct {
-	fd   int // one socket, used again and again: it is there when no descriptor is left
+	fds  []int // used again and again: they are there when no descriptor is left; none: closed
 	to   netip.AddrPort
 	from netip.Addr
 
 	looking sync.Mutex // one look at a time
 
-	mu      sync.Mutex
-	current netip.AddrPort // where the connection under way comes from
-	hit     bool           // it came to us
+	mu       sync.Mutex
+	underWay map[netip.AddrPort]bool // where connections come from, and whether they came to us
 }
 
 const (
@@ -38,8 +37,10 @@ const (
 	probes         = 16
 	probesPerShare = 11
 	probesPerCPU   = 4 // at least
-	closedFD       = -1
-	// patience is how long a living member may take to accept.
+	// volley is how many connections are under way at a time: with one it is waiting for
+	// members to wake up that takes most of a retirement from a large group.
+	volley = 8
+	// patience is how long a living member may take to accept the next one.
 	patience = time.Second
 )
 
@@ -50,17 +51,20 @@ type look struct{ mine, others int }
 
 // newProber prepares to probe the group that listens on local.
 func newProber(local netip.AddrPort, v6only bool) (*prober, error) {
-	p := &prober{}
+	p := &prober{underWay: make(map[netip.AddrPort]bool)}
 	p.to, p.from = probeAddrs(local, v6only)
 	family := unix.AF_INET6
 	if p.from.Is4() {
 		family = unix.AF_INET
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+	for range volley {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			p.close()
+			return nil, os.NewSyscallError("socket", err)
+		}
+		p.fds = append(p.fds, fd)
 	}
-	p.fd = fd
 	return p, nil
 }
 
@@ -86,34 +90,45 @@ func probeAddrs(local netip.AddrPort, v6only bool) (to netip.AddrPort, from neti
 func (p *prober) close() error {
 	p.looking.Lock()
 	defer p.looking.Unlock()
-	fd := p.fd
-	p.fd = closedFD // the number will be somebody else's
-	return unix.Close(fd)
+	var errs []error
+	for _, fd := range p.fds {
+		errs = append(errs, unix.Close(fd))
+	}
+	p.fds = nil // the numbers will be somebody else's
+	return errors.Join(errs...)
 }
 
-// caught says whether a connection from this address is the one under way, and
+// caught says whether a connection from this address is one that is under way, and
 // so that it came to us.
 func (p *prober) caught(from netip.AddrPort) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.current.IsValid() || from != p.current {
+	if _, ours := p.underWay[from]; !ours {
 		return false
 	}
-	p.hit = true
+	p.underWay[from] = true
 	return true
 }
 
 func (p *prober) begin(from netip.AddrPort) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current, p.hit = from, false
+	p.underWay[from] = false
 }
 
-func (p *prober) end() (mine bool) {
+// end says how many of those that were under way came to us, and how many did not.
+func (p *prober) end() (seen look) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.current = netip.AddrPort{}
-	return p.hit
+	for _, mine := range p.underWay {
+		if mine {
+			seen.mine++
+		} else {
+			seen.others++
+		}
+	}
+	clear(p.underWay)
+	return seen
 }
 
 // enoughProbes is how many connections show whether the share of mine in a group
@@ -122,60 +137,84 @@ func enoughProbes(mine, group int) int {
 	return max(probes, probesPerShare*((group+mine-1)/mine))
 }
 
-// look makes n connections or more, from every CPU that we may run on.
+// look makes n connections or more, from every CPU that we may run on. It makes some at a
+// time, which can fail for one reason more: that they fill the short queue of a member. So
+// where one of them is not accepted it looks again, and makes one after the other.
 func (p *prober) look(n int) (seen look, err error) {
 	p.looking.Lock()
 	defer p.looking.Unlock()
-	if p.fd == closedFD {
+	if len(p.fds) == 0 {
 		return seen, net.ErrClosed
 	}
+	seen, err = p.lookWith(p.fds, n)
+	if errors.Is(err, errNotAccepted) {
+		seen, err = p.lookWith(p.fds[:1], n)
+	}
+	return seen, err
+}
+
+// lookWith makes as many connections at a time as there are sockets.
+func (p *prober) lookWith(fds []int, n int) (seen look, err error) {
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return seen, err
 	}
 	each := max(probesPerCPU, (n+len(cpus)-1)/len(cpus))
 	for _, cpu := range cpus {
-		if err := onCPU(cpu, func() error { return p.lookHere(each, &seen) }); err != nil {
+		if err := onCPU(cpu, func() error { return p.lookHere(fds, each, &seen) }); err != nil {
 			return seen, err
 		}
 	}
 	return seen, nil
 }
 
-func (p *prober) lookHere(n int, seen *look) error {
-	for range n {
-		mine, err := p.probe()
+func (p *prober) lookHere(fds []int, n int, seen *look) error {
+	for ; n > 0; n -= len(fds) {
+		fds = fds[:min(n, len(fds))]
+		now, err := p.volley(fds)
 		if err != nil {
 			return err
 		}
-		if mine {
-			seen.mine++
-		} else {
-			seen.others++
+		seen.mine += now.mine
+		seen.others += now.others
+	}
+	return nil
+}
+
+// volley makes one connection on each socket and says where they went.
+func (p *prober) volley(fds []int) (seen look, err error) {
+	defer func() {
+		for _, fd := range fds {
+			reset(fd)
+		}
+	}()
+	if err = p.send(fds); err == nil {
+		err = p.answers(fds)
+	}
+	return p.end(), err
+}
+
+// send begins connections. It chooses the source port before connecting: our pump may
+// have accepted the connection before connect returns.
+func (p *prober) send(fds []int) error {
+	for _, fd := range fds {
+		from, err := p.bind(fd)
+		if err != nil {
+			return err
+		}
+		p.begin(from)
+		if err := unix.Connect(fd, sockaddr(p.to)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+			return fmt.Errorf("probe %v: %w", p.to, os.NewSyscallError("connect", err))
 		}
 	}
 	return nil
 }
 
-// probe makes one connection and says whether it came to us.
-func (p *prober) probe() (mine bool, err error) {
-	from, err := p.bind()
-	if err != nil {
-		return false, err
-	}
-	defer p.reset()
-	p.begin(from)
-	err = p.exchange()
-	return p.end(), err
-}
-
-// bind chooses the source port before connecting: our pump may have accepted the
-// connection before connect returns.
-func (p *prober) bind() (netip.AddrPort, error) {
-	if err := unix.Bind(p.fd, sockaddr(netip.AddrPortFrom(p.from, 0))); err != nil {
+func (p *prober) bind(fd int) (netip.AddrPort, error) {
+	if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(p.from, 0))); err != nil {
 		return netip.AddrPort{}, fmt.Errorf("probe from %v: %w", p.from, os.NewSyscallError("bind", err))
 	}
-	sa, err := unix.Getsockname(p.fd)
+	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
 	}
@@ -189,26 +228,35 @@ func (p *prober) bind() (netip.AddrPort, error) {
 	return netip.AddrPortFrom(p.from, uint16(port)), nil
 }
 
-// exchange connects and waits for the other side to end. It ends our side first
-// only where the service cannot know a probe: that leaves a TIME_WAIT behind, and
-// for a minute nobody can listen on that port of every address.
-func (p *prober) exchange() error {
-	deadline := time.Now().Add(patience)
-	if err := connect(p.fd, p.to, deadline); err != nil {
-		return fmt.Errorf("probe %v: %w", p.to, err)
-	}
-	if p.from != probeSource {
-		if err := unix.Shutdown(p.fd, unix.SHUT_WR); err != nil {
-			return fmt.Errorf("probe %v: %w", p.to, os.NewSyscallError("shutdown", err))
+// answers waits for the other sides to end. Each has its patience from when the one before
+// was answered, so none less than a single connection would have: one member may have them
+// all, and accept them one by one.
+func (p *prober) answers(fds []int) error {
+	for _, fd := range fds {
+		if err := p.answer(fd, time.Now().Add(patience)); err != nil {
+			return fmt.Errorf("probe %v: %w", p.to, err)
 		}
 	}
-	if err := await(p.fd, unix.POLLIN, deadline); err != nil {
-		return fmt.Errorf("probe %v: %w", p.to, err)
-	}
-	if _, err := unix.Read(p.fd, make([]byte, 1)); err != nil {
-		return fmt.Errorf("probe %v: %w", p.to, os.NewSyscallError("read", err))
-	}
 	return nil
+}
+
+// answer waits for the other side to end. It ends our side first only where the service
+// cannot know a probe: that leaves a TIME_WAIT behind, and for a minute nobody can listen
+// on that port of every address.
+func (p *prober) answer(fd int, deadline time.Time) error {
+	if err := connected(fd, deadline); err != nil {
+		return err
+	}
+	if p.from != probeSource {
+		if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
+			return os.NewSyscallError("shutdown", err)
+		}
+	}
+	if err := await(fd, unix.POLLIN, deadline); err != nil {
+		return err
+	}
+	_, err := unix.Read(fd, make([]byte, 1))
+	return os.NewSyscallError("read", err)
 }
 
 // connect connects a socket that does not block.
@@ -217,6 +265,11 @@ func connect(fd int, to netip.AddrPort, deadline time.Time) error {
 	if !errors.Is(err, unix.EINPROGRESS) {
 		return os.NewSyscallError("connect", err)
 	}
+	return connected(fd, deadline)
+}
+
+// connected waits until a connection that was begun is complete.
+func connected(fd int, deadline time.Time) error {
 	if err := await(fd, unix.POLLOUT, deadline); err != nil {
 		return err
 	}
@@ -246,9 +299,9 @@ func await(fd int, events int16, deadline time.Time) error {
 }
 
 // reset makes the socket new: connect(2) to AF_UNSPEC dissolves its association.
-func (p *prober) reset() {
+func reset(fd int) {
 	unspec := unix.RawSockaddr{Family: unix.AF_UNSPEC}
-	unix.Syscall(unix.SYS_CONNECT, uintptr(p.fd), uintptr(unsafe.Pointer(&unspec)), unsafe.Sizeof(unspec))
+	unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&unspec)), unsafe.Sizeof(unspec))
 }
 
 func sockaddr(ap netip.AddrPort) unix.Sockaddr {

@@ -14,7 +14,7 @@ import (
 //   - it does not matter where the connections went: TheSelfTestSays
 //   - Accept hands out probes: TheServiceDoesNotSeeProbes
 //   - a probe ends its side first: ProbesLeaveNothingBehind
-//   - every connection is caught, or each while one is under way: OnlyTheProbeUnderWay
+//   - every connection is caught, or each while one is under way: OnlyTheProbesUnderWay
 //   - nothing is pending where nobody steers: AHostThatDoesNotSteerAccepts
 //   - a host that does not show its sockets is alone: AHostThatDoesNotSteerAndDoesNotShow
 
@@ -67,25 +67,30 @@ func TestWhereAListenerIsProbed(t *testing.T) {
 	}
 }
 
-// Only the connection that is under way may be taken for a probe of our own.
-func TestOnlyTheProbeUnderWayIsCaught(t *testing.T) {
-	p := &prober{}
-	from, other := netip.MustParseAddrPort("127.79.86.69:1"), netip.MustParseAddrPort("127.79.86.69:2")
+// Only the connections that are under way may be taken for probes of our own.
+func TestOnlyTheProbesUnderWayAreCaught(t *testing.T) {
+	p := &prober{underWay: make(map[netip.AddrPort]bool)}
+	from, also, other := netip.MustParseAddrPort("127.79.86.69:1"), netip.MustParseAddrPort("127.79.86.69:2"), netip.MustParseAddrPort("127.79.86.69:3")
 	if p.caught(netip.AddrPort{}) || p.caught(from) {
 		t.Error("caught one while none was under way")
 	}
 	p.begin(from)
+	p.begin(also)
 	if p.caught(other) {
 		t.Error("caught another")
 	}
-	if p.end() {
-		t.Error("another was taken for ours")
+	if got, want := p.end(), (look{others: 2}); got != want {
+		t.Errorf("another was taken for ours: %+v, want %+v", got, want)
 	}
 	p.begin(from)
-	if !p.caught(from) || !p.end() {
+	p.begin(also)
+	if !p.caught(also) {
 		t.Error("ours was not caught")
 	}
-	if p.caught(from) {
+	if got, want := p.end(), (look{mine: 1, others: 1}); got != want {
+		t.Errorf("%+v came to us, want %+v", got, want)
+	}
+	if p.caught(from) || p.caught(also) {
 		t.Error("caught one that has ended")
 	}
 }

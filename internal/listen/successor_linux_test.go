@@ -2,6 +2,8 @@ package listen
 
 import (
 	"errors"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -16,8 +18,10 @@ import (
 //   - a probe is content with a connection: ASuccessorThatNeverAccepts, -WhoseQueueIsFull, -WhoseBacklogIsFull
 //   - no look before unpinning: ASuccessorThatIsNotReady
 //   - no look after it: ASuccessorThatCoversOneCPUOnly, OfTwoThatRetireAtOnce, InALargeGroup
+//   - the probes of a volley share one patience: ASuccessorThatAcceptsOneByOne
+//   - a volley that fails is not asked again one by one: ASuccessorWhoseBacklogIsFull
 //   - 16 probes whatever the group: InALargeGroup
-//   - every connection is caught, or none: ASuccessorThatCoversOneCPUOnly, AMemberLeaves, OnlyTheProbeUnderWay
+//   - every connection is caught, or none: ASuccessorThatCoversOneCPUOnly, AMemberLeaves, OnlyTheProbesUnderWay
 //   - unpin does nothing and Steer does not look: TwoThatRetireAtOnce, OfTwoThatRetireAtOnce
 //   - a CPU that appears is not covered, not pinned, or pinned while steered: ACPUThatAppears
 //   - nobody looks for new CPUs: AListenerLooksForNewCPUs
@@ -33,7 +37,7 @@ func (m *member) stuck(tb testing.TB, reason string) {
 	if !strings.Contains(err.Error(), reason) {
 		tb.Errorf("%s steers, and got %q, which does not say %q", m.name, err, reason)
 	}
-	if took := time.Since(began); took > 2*patience {
+	if took := time.Since(began); took > 3*patience {
 		tb.Errorf("%s gave up after %v", m.name, took)
 	}
 	if got := m.incomingCPUs(tb); slices.Min(got) == anyCPU {
@@ -51,6 +55,34 @@ func TestASuccessorThatNeverAcceptsIsNotSteeredTo(t *testing.T) {
 	land(t, a.Addr().String(), 100).expect(t, 100, "AB")
 	a.retire(t)
 	land(t, a.Addr().String(), 100).expect(t, 100, "B")
+}
+
+// Patience is for one connection: that several are under way must not make us less patient
+// with a member that has them all.
+func TestASuccessorThatAcceptsOneByOneIsAlive(t *testing.T) {
+	t.Parallel() // it takes three times a volley's patience
+	ln, err := net.Listen("tcp4", loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for every := time.Tick(3 * patience / volley); ; <-every {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	p, err := newProber(netip.MustParseAddrPort(ln.Addr().String()), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if seen, err := p.volley(p.fds); err != nil || seen != (look{others: volley}) {
+		t.Errorf("%+v, %v", seen, err)
+	}
 }
 
 func TestASuccessorWhoseQueueIsFullIsNotSteeredTo(t *testing.T) {

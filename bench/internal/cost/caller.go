@@ -8,14 +8,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
 
 const (
 	request  = "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
-	greeting = "hello from v1\n"
+	greeting = "hello from %s\n"
 )
+
+// releases are those that may answer: without upgrades all are the first.
+var releases = []string{"v1", "v2"}
 
 // patience is how long an answer may take: nobody is upgraded here.
 const patience = 10 * time.Second
@@ -26,6 +30,8 @@ type caller struct {
 	from net.Addr // nil: the kernel's choice
 	conn net.Conn // nil: none
 	in   *bufio.Reader
+
+	release string // that has answered
 }
 
 // newCaller returns the caller of a number. They have a hundred addresses: one has some 28 000
@@ -49,10 +55,11 @@ func (c *caller) ask() error {
 		return err
 	}
 	body, err := io.ReadAll(resp.Body)
+	c.release = resp.Header.Get("Release")
 	switch {
 	case err != nil:
 		return err
-	case resp.StatusCode != http.StatusOK || string(body) != greeting || resp.Header.Get("Release") != "v1":
+	case resp.StatusCode != http.StatusOK || string(body) != fmt.Sprintf(greeting, c.release) || !slices.Contains(releases, c.release):
 		return fmt.Errorf("it answers %s, %q", resp.Status, body)
 	case resp.Close:
 		return errors.New("it closes the connection")
@@ -107,8 +114,10 @@ func (c *caller) drive(ctx context.Context, keep bool) (n int, err error) {
 	return n, nil
 }
 
-// idle opens connections, one request on each, and keeps them open until they are closed.
-func idle(ctx context.Context, addr string, conns int) (closeAll func(), err error) {
+// idle opens connections, one request on each, and keeps them open until they are closed. It
+// returns how many of them each release has.
+func idle(ctx context.Context, addr string, conns int) (held map[string]int, closeAll func(), err error) {
+	held = make(map[string]int)
 	callers := make([]*caller, 0, conns)
 	closeAll = func() {
 		for _, c := range callers {
@@ -120,8 +129,9 @@ func idle(ctx context.Context, addr string, conns int) (closeAll func(), err err
 		callers = append(callers, c)
 		if err := c.ask(); err != nil {
 			closeAll()
-			return nil, fmt.Errorf("open idle connection %d: %w", len(callers), err)
+			return nil, nil, fmt.Errorf("open idle connection %d: %w", len(callers), err)
 		}
+		held[c.release]++
 	}
-	return closeAll, ctx.Err()
+	return held, closeAll, ctx.Err()
 }

@@ -16,6 +16,8 @@ import (
 type contender struct {
 	name    string
 	base    bool   // what the others are compared with
+	overlap bool   // what is compared with the bare kernel, too
+	release string // by which it answers; empty: the first
 	program string // that has to be installed; empty: we build it
 	pkg     string // of Debian's that has it
 	// command returns how it is started: addr is where it is to listen, dir for its files.
@@ -30,12 +32,10 @@ type Built struct {
 
 var contenders = []contender{
 	{name: "net/http", base: true, command: plain("net/http", "net/http")},
-	{name: "net/http, overlap", command: plain("net/http", "overlap")},
+	{name: "net/http, overlap", overlap: true, command: plain("net/http", "overlap")},
 	{name: "gin", command: plain("gin", "net/http")},
-	{name: "gin, overlap", command: plain("gin", "overlap")},
-	{name: "the reference service", command: func(built Built, _, addr string) (*exec.Cmd, error) {
-		return exec.Command(built.Server, "serve", "--addr", addr, "--release", "v1", "--access-log=false"), nil
-	}},
+	{name: "gin, overlap", overlap: true, command: plain("gin", "overlap")},
+	reference("v1"),
 	{name: "nginx", program: "nginx", pkg: "nginx-light", command: func(_ Built, dir, addr string) (*exec.Cmd, error) {
 		file, err := configure(dir, addr, nginxConfig)
 		return exec.Command("nginx", "-e", "stderr", "-c", file), err
@@ -44,6 +44,17 @@ var contenders = []contender{
 		file, err := configure(dir, addr, haproxyConfig)
 		return exec.Command("haproxy", "-db", "-f", file), err
 	}},
+	{name: bare, command: plain("", "kernel")},
+}
+
+// bare is the contender that is the limit: it asks the kernel for what every answer needs.
+const bare = "the bare kernel"
+
+// reference is a release of the reference service.
+func reference(release string) contender {
+	return contender{name: "the reference service", release: release, overlap: true, command: func(built Built, _, addr string) (*exec.Cmd, error) {
+		return exec.Command(built.Server, "serve", "--addr", addr, "--release", release, "--access-log=false"), nil
+	}}
 }
 
 func plain(with, on string) func(Built, string, string) (*exec.Cmd, error) {

@@ -22,6 +22,8 @@ type Figures struct {
 	Absent []string // contenders that are not installed
 	Loads  []Load
 	Memory []Memory
+	Both   []Holder // during an upgrade, and one alone
+	Limits []Limit
 }
 
 // Load is one kind of load, and how each did under it.
@@ -32,10 +34,11 @@ type Load struct {
 
 // Share is how one contender did: an entry for each round.
 type Share struct {
-	Name   string
-	Base   bool
-	Speeds []float64 // answers a second
-	CPUs   []float64 // microseconds of CPU for each
+	Name    string
+	Base    bool
+	Overlap bool
+	Speeds  []float64 // answers a second
+	CPUs    []float64 // microseconds of CPU for each
 }
 
 // Memory is what a contender takes, in bytes.
@@ -83,6 +86,15 @@ func (p Plan) Measure(ctx context.Context, progress io.Writer) (f Figures, err e
 		}
 		f.Memory = append(f.Memory, m)
 	}
+	if f.Both, err = p.both(ctx, progress); err != nil {
+		return f, err
+	}
+	if f.Limits, err = p.limits(ctx, progress); err != nil {
+		return f, err
+	}
+	for _, l := range f.Loads {
+		f.Limits = append(f.Limits, l.limits()...)
+	}
 	return f, nil
 }
 
@@ -90,7 +102,7 @@ func (p Plan) Measure(ctx context.Context, progress io.Writer) (f Figures, err e
 func (p Plan) load(ctx context.Context, servers []*server, name string, keep bool, progress io.Writer) (Load, error) {
 	l := Load{Name: name}
 	for _, s := range servers {
-		l.Shares = append(l.Shares, Share{Name: s.name, Base: s.base})
+		l.Shares = append(l.Shares, Share{Name: s.name, Base: s.base, Overlap: s.overlap})
 	}
 	for round := range p.Rounds + 1 { // the first is to warm up, and does not count
 		fmt.Fprintf(progress, "%s, round %d of %d\n", name, round, p.Rounds)
@@ -124,7 +136,7 @@ func (p Plan) turn(ctx context.Context, s *server, keep bool) (speed, cpu float6
 // memory is measured after a load, which every server has seen sooner or later.
 func (p Plan) memory(ctx context.Context, s *server) (m Memory, err error) {
 	m = Memory{Name: s.name, Rest: s.memory()}
-	closeAll, err := idle(ctx, s.addr, p.Idle)
+	_, closeAll, err := idle(ctx, s.addr, p.Idle)
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", s.name, err)
 	}

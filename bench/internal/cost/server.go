@@ -2,6 +2,7 @@ package cost
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -29,11 +30,17 @@ type server struct {
 const startBound = 10 * time.Second
 
 // start starts a contender, and returns when it answers what it should.
-func (c *contender) start(ctx context.Context, built Built) (_ *server, err error) {
-	s := &server{contender: c, exited: make(chan struct{})}
-	if s.addr, err = freeAddr(); err != nil {
+func (c *contender) start(ctx context.Context, built Built) (*server, error) {
+	addr, err := freeAddr()
+	if err != nil {
 		return nil, err
 	}
+	return c.startAt(ctx, built, addr)
+}
+
+// startAt is start on an address where another release may be.
+func (c *contender) startAt(ctx context.Context, built Built, addr string) (_ *server, err error) {
+	s := &server{contender: c, addr: addr, exited: make(chan struct{})}
 	if s.dir, err = os.MkdirTemp("", "overlap-cost-"); err != nil {
 		return nil, err
 	}
@@ -54,19 +61,20 @@ func (c *contender) start(ctx context.Context, built Built) (_ *server, err erro
 	return s, nil
 }
 
-// await asks until the greeting is answered.
+// await asks until it is this release that answers.
 func (s *server) await(ctx context.Context) (err error) {
 	ctx, stop := context.WithTimeout(ctx, startBound)
 	defer stop()
 	for {
 		c := caller{addr: s.addr}
-		if err = c.ask(); err == nil {
-			c.close()
+		err = c.ask()
+		c.close()
+		if err == nil && c.release == cmp.Or(s.release, releases[0]) {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w; it does not answer: %w", ctx.Err(), err)
+			return fmt.Errorf("%w; it does not answer: %v", ctx.Err(), err)
 		case <-s.exited:
 			return fmt.Errorf("it has ended: %v", s.cmd.ProcessState)
 		case <-time.After(10 * time.Millisecond):

@@ -32,7 +32,24 @@ func (f Figures) Print(w io.Writer) error {
 	for _, absent := range f.Absent {
 		fmt.Fprintf(t, "not installed: %s\n", absent)
 	}
+	fmt.Fprintln(t, "\nmemory of an upgrade\tidle connections\tprivate")
+	for _, h := range f.Both {
+		fmt.Fprintf(t, "%s\t%d\t%.1f MB\n", h.Name, h.Conns, float64(h.Private)/1e6)
+	}
+	fmt.Fprintln(t, "\nlimits\tis\tthe limit\tis\tratio")
+	for _, l := range f.Limits {
+		fmt.Fprintf(t, "%s\t%s %s\t%s\t%s %[3]s\t%[6]s\n", l.Name,
+			digits(quartiles(l.Figures)[1]), l.Unit, l.Of, digits(quartiles(l.Limits)[1]), ratio(l.Figures, l.Limits))
+	}
 	return t.Flush()
+}
+
+// digits are three, or all before the point.
+func digits(of float64) string {
+	if of >= 100 {
+		return fmt.Sprintf("%.0f", of)
+	}
+	return fmt.Sprintf("%.3g", of)
 }
 
 // base is the share that the others are compared with.
