@@ -9,7 +9,7 @@ NEXT_GO = go1.27.1
 
 # Tests that need programs of others, and those that read the source tree or call the go
 # command. They have nothing to do with races or privileges.
-FOREIGN = Curl|Wrk|H2load|Scenarios|Soak|Prom|Tmux|Browser
+FOREIGN = Curl|Wrk|H2load|Scenarios|Soak|Peer|Contest|Prom|Tmux|Browser
 TREE    = Home|README
 
 .PHONY: help check rest fmt vet lint test race unprivileged next examples deploy-test deb report reach soak

@@ -45,6 +45,13 @@ usual() {
 	go test -run xxx -bench 'Memory|OverHTTP2' ./internal/drain
 }
 
+# rooted FLAG...: a run that takes a network of its own.
+rooted() {
+	[ "$(id -u)" -eq 0 ] || as=(unshare -r)
+	run "$@"
+	as=(env)
+}
+
 # far N: 20 upgrades for 400 clients over the network N, by each kind of load.
 far() {
 	[ "$(id -u)" -eq 0 ] || as=(unshare -r)
@@ -68,13 +75,16 @@ scenario() {
 	wire-far) far 300ms,5% ;;
 	tls-resume | tls-resume-apart) run --scenario "$1" --upgrades 20 --rest 300ms ;;
 	cost) "$dir/bench" cost ;; # nobody is upgraded
+	queue-full | half-open) rooted --scenario "$1" --upgrades 20 --rest 500ms ;;
+	pile-up | upgrade-in-drain) for _ in 1 2 3 4 5; do run --scenario "$1"; done ;;
+	kill | kill-migrate | steering-off) rooted --scenario "$1" ;; # these have to lose
 	*) run --scenario "$1" --upgrades 50 --rest 300ms ;;
 	esac
 }
 
 as=(env)
 if [ $# -eq 0 ]; then
-	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle cost wire wire-far
+	set -- usual tls-new tls-keepalive tls-resume tls-resume-apart h2 h2c trickle download nginx haproxy ws idle cost wire wire-far queue-full half-open pile-up upgrade-in-drain kill kill-migrate steering-off
 fi
 for name in "$@"; do
 	if [ "$name" = usual ]; then usual; else scenario "$name"; fi
