@@ -1,10 +1,13 @@
 package main
 
+import "fmt"
+
 // What makes an upgrade hard, as counts of the report. A scenario names the one that it is
 // about, and proves nothing if there was none.
 const (
 	overflows = "overflows of an accept queue"
 	halfOpen  = "handshakes that were half open when a release was told to leave"
+	migrated  = "handshakes and connections that the kernel moved to another release"
 	draining  = "releases that were still leaving when an upgrade began, at most"
 )
 
@@ -18,29 +21,38 @@ func (s *story) countDraining() {
 			n++
 		}
 	}
-	if n > 0 {
-		s.hardships[draining] = max(s.hardships[draining], n)
-	}
+	s.count(draining, max(s.hardships[draining], n))
 }
 
 // countHalfOpen counts what a release that is about to be told to leave has to wait for. Only
-// the wire has a network of its own, in which nobody else's handshakes are. And it is asked only
-// by the scenario that is about it: where connections come and go too fast, the kernel has taken
-// 24s for this table.
+// the wire has a network of its own, in which nobody else's handshakes are.
 func (s *story) countHalfOpen() error {
-	if s.fleet.wire == nil || s.shows != halfOpen {
-		return nil
-	}
-	n, err := s.fleet.wire.HalfOpen()
-	s.hardships[halfOpen] += n
-	return err
-}
-
-func (s *story) countOverflows() error {
 	if s.fleet.wire == nil {
 		return nil
 	}
-	n, err := s.fleet.wire.Overflows()
-	s.hardships[overflows] = n
+	n, err := s.fleet.wire.HalfOpen()
+	s.count(halfOpen, s.hardships[halfOpen]+n)
 	return err
+}
+
+// countDropped counts what the servers' kernel has dropped, or moved.
+func (s *story) countDropped() error {
+	if s.fleet.wire == nil {
+		return nil
+	}
+	for what, name := range map[string]string{overflows: "ListenOverflows", migrated: "TCPMigrateReqSuccess"} {
+		n, err := s.fleet.wire.Counter(name)
+		if err != nil {
+			return fmt.Errorf("read %s of the servers: %w", name, err)
+		}
+		s.count(what, n)
+	}
+	return nil
+}
+
+// count takes down what there was. What there was not is no line of the report.
+func (s *story) count(what string, n int) {
+	if n > 0 {
+		s.hardships[what] = n
+	}
 }

@@ -10,17 +10,17 @@ import (
 // Broken on purpose, and seen red:
 //   - the servers' queue is as long as the host lets it be; half-open handshakes are looked for on the
 //     host; releases that have left count as leaving: TestScenariosOfHardshipMeetItAndLoseNothing
-//   - SIGKILL is sent as SIGTERM; blind servers see /proc: TestScenariosThatHaveToLoseDo
+//   - nobody sets tcp_migrate_req; SIGKILL is sent as SIGTERM; blind servers see /proc: TestScenariosThatHaveToLoseDo
 //   - what had to lose and did not has passed: TestWhatHasToLoseFailsWhenItDoesNot, and in internal/report
 
 func TestScenariosOfHardshipMeetItAndLoseNothing(t *testing.T) {
 	needsTUN(t)
 	asRoot(t, func(t *testing.T) {
 		for scenario, shows := range map[string]string{
-			"queue-full --upgrades 2 --rest 700ms":              overflows,
-			"half-open --upgrades 1 --rest 700ms --clients 100": halfOpen,
-			"upgrade-in-drain --clients 4":                      draining,
-			"pile-up --upgrades 4 --clients 8":                  draining,
+			"queue-full --upgrades 2 --rest 700ms":           overflows,
+			"half-open --upgrades 1 --rest 1s --clients 200": halfOpen,
+			"upgrade-in-drain --clients 4":                   draining,
+			"pile-up --upgrades 4 --clients 8":               draining,
 		} {
 			code, r := runBench(t, append([]string{"--scenario"}, strings.Fields(scenario)...)...)
 			if r.Lost() > 0 || len(r.Disagreements) > 0 || code != exitLossless || r.Answered == 0 || r.Counts[shows] == 0 {

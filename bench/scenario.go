@@ -120,7 +120,7 @@ var scenarios = [...]scenario{
 		flags: "--signal KILL --wire 1ms --sysctl net.ipv4.tcp_migrate_req=0",
 	}, {
 		name: "kill-migrate", what: "the same, and the kernel moves what is in the queue", plain: losesKilled, loses: true,
-		flags: "--signal KILL --wire 1ms --sysctl net.ipv4.tcp_migrate_req=1",
+		flags: "--signal KILL --wire 1ms --sysctl net.ipv4.tcp_migrate_req=1", shows: migrated,
 	}, {
 		name: "steering-off", what: "servers that cannot see what the kernel holds for them, and so only close", plain: losesQueue, loses: true,
 		flags: "--blind --wire 20ms --load new,keepalive --clients 100",

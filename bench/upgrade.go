@@ -84,7 +84,7 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 	s.load.stop()
-	if err := s.countOverflows(); err != nil {
+	if err := s.countDropped(); err != nil {
 		return err
 	}
 	return s.finish(ctx, current)

@@ -2,82 +2,63 @@ package wire
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
 
-// Set sets a sysctl of the servers' network, by its name with dots. The host's own stays as it
-// is.
+// Set sets a sysctl(8) among the servers, and nowhere else: /proc/sys/net shows a thread its
+// own namespace.
 func (w *Wire) Set(name, value string) error {
-	file := filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
-	return w.servers.do(func() error {
-		// The file is of the network of whoever opens it.
-		if err := os.WriteFile(file, []byte(value), 0); err != nil {
-			return fmt.Errorf("set %s to %s: %w", name, value, err)
-		}
-		return nil
+	err := w.servers.do(func() error {
+		return os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0)
 	})
+	if err != nil {
+		return fmt.Errorf("set %s=%s: %w", name, value, err)
+	}
+	return nil
 }
 
-// Overflows is how often an accept queue of the servers was full: what came then was dropped,
-// and had to come again.
-func (w *Wire) Overflows() (n int, err error) {
-	err = w.servers.do(func() (err error) {
-		n, err = counter("/proc/thread-self/net/netstat", "TcpExt:", "ListenOverflows")
-		return err
-	})
-	return n, err
-}
-
-// HalfOpen is how many handshakes the servers have begun and not ended.
+// HalfOpen returns how many handshakes with the servers have begun and are not complete.
 func (w *Wire) HalfOpen() (n int, err error) {
 	err = w.servers.do(func() (err error) {
-		n, err = sockets("/proc/thread-self/net/tcp", "03") // TCP_SYN_RECV
+		n, err = halfOpen(netip.MustParseAddrPort(ServerAddr).Port())
 		return err
 	})
 	return n, err
 }
 
-// counter reads a value from a file that has pairs of lines: names, and values below them.
-func counter(file, protocol, name string) (int, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	var names []string
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0] != protocol {
+// Counter returns what the servers' kernel has counted under this name of netstat(8), or 0
+// where it does not know the name.
+func (w *Wire) Counter(name string) (n int, err error) {
+	err = w.servers.do(func() error {
+		counters, err := os.ReadFile("/proc/thread-self/net/netstat")
+		n = counter(counters, "TcpExt:", name)
+		return err
+	})
+	return n, err
+}
+
+// counter finds a counter in pairs of lines, one of names and one of values.
+func counter(text []byte, group, name string) int {
+	var names [][]byte
+	for line := range bytes.Lines(text) {
+		f := bytes.Fields(line)
+		if len(f) == 0 || string(f[0]) != group {
 			continue
 		}
 		if names == nil {
-			names = fields
+			names = f
 			continue
 		}
-		for i, n := range names {
-			if n == name && i < len(fields) {
-				return strconv.Atoi(fields[i])
+		for i := range min(len(names), len(f)) {
+			if string(names[i]) == name {
+				n, _ := strconv.Atoi(string(f[i])) // it is a number
+				return n
 			}
 		}
 	}
-	return 0, errors.New(file + " does not have " + name)
-}
-
-// sockets counts those in a state.
-func sockets(file, state string) (n int, err error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		const column = 3
-		if fields := bytes.Fields(line); len(fields) > column && string(fields[column]) == state {
-			n++
-		}
-	}
-	return n, nil
+	return 0
 }

@@ -30,8 +30,8 @@ func (*Wire) Start(*exec.Cmd) error { return errNotSupported }
 // Set cannot be reached.
 func (*Wire) Set(string, string) error { return errNotSupported }
 
-// Overflows cannot be reached.
-func (*Wire) Overflows() (int, error) { return 0, errNotSupported }
+// Counter cannot be reached.
+func (*Wire) Counter(string) (int, error) { return 0, errNotSupported }
 
 // HalfOpen cannot be reached.
 func (*Wire) HalfOpen() (int, error) { return 0, errNotSupported }
