@@ -36,7 +36,7 @@ func (s *soak) episode(ctx context.Context, e episode) (lost bool, err error) {
 	}
 	err = story.tell(ctx)
 	r := report.Of(story.seen)
-	s.sum.add(e.plan, r, err == nil)
+	s.sum.add(story.struck, r, err == nil)
 	fmt.Fprintf(s.env.stdout, "%v, %d sent, %d lost\n", (s.clock.now() - began).Round(time.Second), r.Sent, r.Lost())
 	if r.Lost() == 0 && (errors.Is(err, errInterrupted) || err == nil && r.Passed()) {
 		packets.drop()

@@ -119,7 +119,7 @@ func (c config) run(ctx context.Context, env env, raw *rawFile) (report.Report, 
 	text := c.textOf(env)
 	fmt.Fprintf(text, "%v\n\n", c)
 	seen, failure := c.drive()(ctx, c, text)
-	if failure != nil && c.rival == nil {
+	if failure != nil && (c.rival == nil || ctx.Err() != nil) {
 		return report.Report{}, exitLost, failure
 	}
 	r := report.Of(seen)

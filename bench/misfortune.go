@@ -104,6 +104,7 @@ func (s *story) crash(ctx context.Context, only *release) (*release, error) {
 	if err := s.kill(only); err != nil {
 		return nil, err
 	}
+	s.struck[crashed]++
 	s.say("%s was killed", only.name)
 	s.seen.Probes = s.prober.done()
 	s.prober = s.prober.again() // nobody listens, and that is no loss
@@ -127,6 +128,7 @@ func meetBroken(ctx context.Context, s *story, _ *release, _ trouble) (*release,
 	if err := r.awaitExit(ctx); err != nil {
 		return nil, err
 	}
+	s.struck["broken"]++
 	s.say("%s did not start", r.name)
 	if r.cmd.ProcessState.ExitCode() <= 0 {
 		return nil, fmt.Errorf("start %s without its configuration: %v; its log ends with\n%s", r.name, r.cmd.ProcessState, r.lastWords())
@@ -142,6 +144,7 @@ func meetKilled(ctx context.Context, s *story, _ *release, t trouble) (*release,
 	if err := wait(ctx, t.delay); err != nil {
 		return nil, err
 	}
+	s.struck["killed"]++
 	s.say("%s is killed", r.name)
 	return nil, s.kill(r)
 }
@@ -157,6 +160,7 @@ func meetHung(ctx context.Context, s *story, _ *release, t trouble) (*release, e
 	if err := halt(r.cmd.Process); err != nil {
 		return nil, fmt.Errorf("stop %s: %w; its log ends with\n%s", r.name, err, r.lastWords())
 	}
+	s.struck["hung"]++
 	s.say("%s hangs", r.name)
 	return nil, errors.Join(wait(ctx, t.hold), s.kill(r))
 }
@@ -183,6 +187,7 @@ func meetUndone(ctx context.Context, s *story, current *release, t trouble) (*re
 	if err := s.order(ctx, current, "retire", "--undo"); err != nil {
 		return nil, err
 	}
+	s.struck["undone"]++
 	s.say("%s stays, for %s is dark", current.name, next.name)
 	if err := s.order(ctx, next, "pin"); err != nil {
 		return nil, err
@@ -203,6 +208,7 @@ func stopForAMoment(ctx context.Context, s *story, left *release, t trouble) err
 	case err != nil:
 		return fmt.Errorf("stop %s: %w", left.name, err)
 	}
+	s.struck["stopped"]++
 	held := wait(ctx, t.hold)
 	s.say("%s was stopped for %v", left.name, t.hold)
 	if err := wake(left.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ba995850/overlap/bench/internal/group"
@@ -54,15 +53,11 @@ func (p *process) reap() {
 	close(p.exited)
 }
 
-// stop ends the process, politely if it can, and returns when it has ended.
+// stop ends the process and what it has started, politely if it can, and returns when they have
+// ended.
 func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have exited, which is as good
-	select {
-	case <-p.exited:
-	case <-time.After(killBound):
-		_ = p.cmd.Process.Kill()
-		<-p.exited
-	}
+	group.Stop(p.cmd.Process.Pid, killBound)
+	<-p.exited
 }
 
 func (p *process) lastWords() string {

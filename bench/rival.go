@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,6 +20,9 @@ import (
 // otherwise: loads that each system understands, and no pace, because what an upgrade loses is
 // what is under way just then.
 const rivalFlags = "--load new,keepalive,think --clients 64 --pace 0"
+
+// rivalGiven are the flags that each peer can follow, or that are no matter of theirs.
+var rivalGiven = []string{"peers", "load", "clients", "pace", "closed", "upgrades", "rest", "timeout", "seed", "server", "raw", "json"}
 
 // withRivals returns what is to be run for --peers: overlap, the same server without it, and each
 // peer, all with the same flags.
@@ -49,11 +52,13 @@ func withRivals(names string, args []string) ([]config, error) {
 
 // validatePeers refuses what not every peer can do, or would not be compared.
 func (c *config) validatePeers(r *raw) error {
-	switch {
-	case r.peers == "":
+	if r.peers == "" {
 		return nil
-	case r.scenarios != "", c.url != nil, c.front != "", c.tls, c.h2c, c.wire != nil, c.ipv6, c.overlapNext, r.given["retire"], r.given["signal"], c.blind:
-		return errors.New("read --peers: only --load, --clients, --pace, --upgrades, --rest, --timeout, --seed and what becomes of the results go with it")
+	}
+	for name := range r.given {
+		if !slices.Contains(rivalGiven, name) {
+			return fmt.Errorf("read --%s: with --peers there are only --%s", name, strings.Join(rivalGiven, ", --"))
+		}
 	}
 	for _, k := range c.loads {
 		if k.needs.reference {
@@ -83,6 +88,9 @@ func challenge(ctx context.Context, c config, text io.Writer) (evidence.Run, err
 		return x.seen, nil
 	}
 	err := x.hold(ctx)
+	if ctx.Err() != nil {
+		return evidence.Run{}, errInterrupted // which is no fault of the peer's
+	}
 	if err != nil {
 		x.seen = evidence.Run{About: x.seen.About} // what it has done until then proves nothing
 		x.seen.Subject.Absent = "it failed: " + strings.SplitN(err.Error(), "\n", 2)[0]
@@ -115,7 +123,7 @@ func (x *contest) hold(ctx context.Context) (err error) {
 		return err
 	}
 	x.seen.Work = x.load.stop()
-	x.seen.Moment = "the order to upgrade"
+	x.seen.Moment = "the order to leave"
 	x.seen.EndHandovers()
 	return nil
 }
@@ -151,18 +159,22 @@ func (x *contest) upgradeAll(ctx context.Context) error {
 			return err
 		}
 		from, to := releaseName(i), releaseName(i+1)
-		began := x.clock.now()
+		h := evidence.Handover{From: from, To: to, Began: x.clock.now()}
 		x.say("%s is to replace %s", to, from)
-		if err := x.service.Replace(ctx, to); err != nil {
+		if err := x.service.Replace(ctx, to, func() { h.At = x.clock.now() }); err != nil {
 			return err
 		}
-		x.seen.Handovers = append(x.seen.Handovers, evidence.Handover{From: from, To: to, Began: began, At: began})
+		x.seen.Handovers = append(x.seen.Handovers, h)
 		if err := x.await(ctx, to, func() bool { return x.load.tally.saw(to) }); err != nil {
 			return err
 		}
 	}
-	return wait(ctx, x.rest)
+	return wait(ctx, max(x.rest, lastLook))
 }
+
+// lastLook is how long the load goes on behind the last upgrade: the release before may take a
+// while to leave, and what it loses then is lost.
+const lastLook = 4 * time.Second
 
 // await waits until a release has answered.
 func (x *contest) await(ctx context.Context, release string, answered func() bool) error {

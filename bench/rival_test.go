@@ -151,11 +151,11 @@ func TestPeersAreComparedUnderWhatAllUnderstand(t *testing.T) {
 	for args, says := range map[string]string{
 		"--peers none":                      `no peer is called "none"`,
 		"--peers all --load post":           "only our own server understands it",
-		"--peers all --tls":                 "only --load, --clients",
-		"--peers all --retire plain":        "only --load, --clients",
-		"--peers all --wire 80ms,1%":        "only --load, --clients",
-		"--peers all --scenario h2":         "only --load, --clients",
-		"--peers all --url http://[::1]:1/": "only --load, --clients",
+		"--peers all --tls":                 "with --peers there are only --peers, --load",
+		"--peers all --retire plain":        "with --peers there are only --peers, --load",
+		"--peers all --wire 80ms,1%":        "with --peers there are only --peers, --load",
+		"--peers all --scenario h2":         "with --peers there are only --peers, --load",
+		"--peers all --url http://[::1]:1/": "with --peers there are only --peers, --load",
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), env{io.Discard, &stderr}, strings.Fields(args)); code != exitUsage || !strings.Contains(stderr.String(), says) {

@@ -179,12 +179,12 @@ func (s *soak) episodes(ctx context.Context) (lost bool, err error) {
 // soakSum is what all episodes come to.
 type soakSum struct {
 	episodes, upgrades int            // an episode that is broken off is none
-	troubles           map[string]int // misfortunes, by name
+	troubles           map[string]int // misfortunes that struck, by name
 	loads              map[string]int // requests, by name
 	lost               int
 }
 
-func (s *soakSum) add(p plan, r report.Report, whole bool) {
+func (s *soakSum) add(struck map[string]int, r report.Report, whole bool) {
 	if s.troubles == nil {
 		s.troubles, s.loads = map[string]int{}, map[string]int{}
 	}
@@ -192,13 +192,8 @@ func (s *soakSum) add(p plan, r report.Report, whole bool) {
 		s.episodes++
 	}
 	s.upgrades += len(r.Handovers)
-	if p.crash {
-		s.troubles[crashed]++
-	}
-	for _, t := range p.troubles[:min(len(r.Handovers), len(p.troubles))] {
-		if t.misfortune != nil {
-			s.troubles[t.name]++
-		}
+	for name, n := range struck {
+		s.troubles[name] += n
 	}
 	for _, l := range r.Loads {
 		s.loads[l.Name] += l.Sent

@@ -21,6 +21,7 @@ type story struct {
 	load      *load      // nil: not yet
 	retiring  []*release // told to leave, and not waited for yet
 	plan      plan
+	struck    map[string]int // what of the plan has happened
 	hardships map[string]int // that the upgrades met, see hardship.go
 	seen      evidence.Run
 }
@@ -40,7 +41,7 @@ func upgrade(ctx context.Context, c config, text io.Writer) (evidence.Run, error
 
 // begin prepares a story. Its fleet has to be closed.
 func begin(ctx context.Context, c config, text io.Writer) (_ *story, err error) {
-	s := &story{config: c, clock: clock{time.Now()}, text: text, hardships: map[string]int{}, seen: evidence.Run{About: c.about()}}
+	s := &story{config: c, clock: clock{time.Now()}, text: text, hardships: map[string]int{}, struck: map[string]int{}, seen: evidence.Run{About: c.about()}}
 	s.say("preparing the server (a first build takes a while)")
 	s.fleet, err = newFleet(ctx, c, s.clock)
 	return s, err

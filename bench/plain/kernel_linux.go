@@ -9,8 +9,7 @@ import (
 )
 
 // listenAndServeBare answers whatever it reads with the same bytes, on a thread for each CPU,
-// and does nothing that the kernel does not have to be asked for: nobody who speaks HTTP can be
-// faster.
+// and does nothing that the kernel does not have to be asked for.
 func listenAndServeBare(addr string) error {
 	ln, err := net.Listen("tcp4", addr)
 	if err != nil {

@@ -3,6 +3,7 @@ package listen
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -54,7 +55,9 @@ func connectAndLook(to netip.AddrPort, there, other *socket) error {
 			return os.NewSyscallError("socket", err)
 		}
 		defer unix.Close(fd)
-		if err := connect(fd, to, deadline); err != nil {
+		if err := connect(fd, to, deadline); errors.Is(err, errNotAccepted) {
+			return fmt.Errorf("the queue of a listener does not hold %d connections, by which it is tried whether the kernel steers: raise net.core.somaxconn", probes)
+		} else if err != nil {
 			return err
 		}
 	}

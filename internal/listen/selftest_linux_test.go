@@ -15,6 +15,7 @@ import (
 //   - Accept hands out probes: TheServiceDoesNotSeeProbes
 //   - a probe ends its side first: ProbesLeaveNothingBehind
 //   - every connection is caught, or each while one is under way: OnlyTheProbesUnderWay
+//   - a queue that is too short is somebody who does not accept: TheSelfTestSaysThatQueues
 //   - nothing is pending where nobody steers: AHostThatDoesNotSteerAccepts
 //   - a host that does not show its sockets is alone: AHostThatDoesNotSteerAndDoesNotShow
 
@@ -65,6 +66,18 @@ func TestWhereAListenerIsProbed(t *testing.T) {
 			t.Errorf("%s, v6only %v: to %v from %v, want to %s from %s", c.local, c.v6only, to, from, c.to, c.from)
 		}
 	}
+}
+
+// The kernel cuts every queue down to net.core.somaxconn.
+func TestTheSelfTestSaysThatQueuesAreTooShort(t *testing.T) {
+	inOwnNetwork(t, func(t *testing.T) {
+		if err := os.WriteFile("/proc/sys/net/core/somaxconn", []byte("4"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if tier := selfTest(t.Context()); tier.Lossless || !strings.Contains(tier.Why, "raise net.core.somaxconn") {
+			t.Errorf("it says %+v", tier)
+		}
+	})
 }
 
 // Only the connections that are under way may be taken for probes of our own.

@@ -30,12 +30,13 @@ type caddy struct {
 
 func caddyReloaded(s *Site) Service { return &caddy{Site: s} }
 
-func (c *caddy) Replace(ctx context.Context, release string) error {
+func (c *caddy) Replace(ctx context.Context, release string, leave func()) error {
 	file, err := c.configure("Caddyfile", caddyfile, release, "")
 	if err != nil {
 		return err
 	}
 	if c.server != nil {
+		leave()
 		return c.obey(ctx, "caddy", "reload", "--config", file, "--address", "unix/"+c.Dir+"/admin")
 	}
 	cmd := exec.Command("caddy", "run", "--config", file)

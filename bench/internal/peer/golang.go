@@ -20,8 +20,9 @@ func restarted(s *Site) Service { return &shutdown{Site: s} }
 
 func activated(s *Site) Service { return &shutdown{Site: s, activated: true} }
 
-func (s *shutdown) Replace(ctx context.Context, release string) (err error) {
+func (s *shutdown) Replace(ctx context.Context, release string, leave func()) (err error) {
 	if s.now != nil {
+		leave()
 		if err := s.now.tell(terminate); err != nil {
 			return err
 		}

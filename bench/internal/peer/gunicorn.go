@@ -28,7 +28,7 @@ func gunicornReloaded(s *Site) Service { return &gunicorn{Site: s} }
 
 func gunicornExchanged(s *Site) Service { return &gunicorn{Site: s, exchange: true} }
 
-func (g *gunicorn) Replace(ctx context.Context, release string) (err error) {
+func (g *gunicorn) Replace(ctx context.Context, release string, leave func()) (err error) {
 	if _, err := g.configure("service.py", wsgi, release, ""); err != nil {
 		return err
 	}
@@ -36,10 +36,16 @@ func (g *gunicorn) Replace(ctx context.Context, release string) (err error) {
 	case g.first == nil:
 		return g.begin()
 	case g.exchange:
-		// The successor's pid is in a file of its own until the old one is gone.
-		g.arbiter, err = succeed(ctx, g.arbiter, filepath.Join(g.Dir, "pid.2"), terminate)
+		// The successor's pid is in a file of its own until the old one is gone, and until then it
+		// refuses.
+		next := filepath.Join(g.Dir, "pid.2")
+		if err := awaitGone(ctx, next); err != nil {
+			return err
+		}
+		g.arbiter, err = succeed(ctx, g.arbiter, next, terminate, leave)
 		return err
 	}
+	leave()
 	return g.first.tell(hangUp)
 }
 

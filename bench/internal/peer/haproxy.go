@@ -32,7 +32,7 @@ type masterWorker struct {
 
 func haproxyMaster(s *Site) Service { return &masterWorker{Site: s} }
 
-func (m *masterWorker) Replace(_ context.Context, release string) error {
+func (m *masterWorker) Replace(_ context.Context, release string, leave func()) error {
 	socket := filepath.Join(m.Dir, "socket")
 	file, err := m.configure("haproxy.cfg", haproxyConfig, release,
 		"\tstats socket "+socket+" mode 600 level admin expose-fd listeners\n\thard-stop-after 30s")
@@ -40,6 +40,7 @@ func (m *masterWorker) Replace(_ context.Context, release string) error {
 		return err
 	}
 	if m.master != nil {
+		leave()
 		return m.master.tell(upgradeBinary)
 	}
 	m.master, err = m.run(exec.Command("haproxy", "-W", "-db", "-f", file))
@@ -48,21 +49,31 @@ func (m *masterWorker) Replace(_ context.Context, release string) error {
 
 func (m *masterWorker) Stop() { m.master.stop() }
 
-// soft is HAProxy without a master: the next process binds beside the one before, and tells
-// that one to finish.
+// soft is HAProxy without a master: the next process tells the one before to finish. It takes
+// over its sockets, or binds beside it.
 type soft struct {
 	*Site
+	takes       bool
 	now, before *process
 }
 
 func haproxySoft(s *Site) Service { return &soft{Site: s} }
 
-func (h *soft) Replace(ctx context.Context, release string) error {
-	file, err := h.configure("haproxy.cfg", haproxyConfig, release, "\thard-stop-after 30s")
+func haproxyTakes(s *Site) Service { return &soft{Site: s, takes: true} }
+
+func (h *soft) Replace(ctx context.Context, release string, leave func()) error {
+	extra, socket := "\thard-stop-after 30s", filepath.Join(h.Dir, "socket")
+	if h.takes {
+		extra += "\n\tstats socket " + socket + " mode 600 level admin expose-fd listeners"
+	}
+	file, err := h.configure("haproxy.cfg", haproxyConfig, release, extra)
 	if err != nil {
 		return err
 	}
 	args := []string{"-db", "-f", file}
+	if h.now != nil && h.takes {
+		args = append(args, "-x", socket)
+	}
 	if h.now != nil {
 		args = append(args, "-sf", fmt.Sprint(h.now.cmd.Process.Pid))
 	}
@@ -71,6 +82,7 @@ func (h *soft) Replace(ctx context.Context, release string) error {
 			return err
 		}
 	}
+	leave()
 	next, err := h.run(exec.Command("haproxy", args...))
 	if err != nil {
 		return err

@@ -46,12 +46,13 @@ func nginxReloaded(listen string) func(*Site) Service {
 	return func(s *Site) Service { return &reloaded{Site: s, listen: listen} }
 }
 
-func (r *reloaded) Replace(_ context.Context, release string) (err error) {
+func (r *reloaded) Replace(_ context.Context, release string, leave func()) (err error) {
 	file, err := r.configure("nginx.conf", nginxConfig, release, r.listen)
 	if err != nil {
 		return err
 	}
 	if r.master != nil {
+		leave()
 		return r.master.tell(hangUp)
 	}
 	r.master, err = r.run(exec.Command("nginx", "-p", r.Dir, "-e", "log", "-c", file, "-g", "daemon off;"))
@@ -71,16 +72,21 @@ type exchanged struct {
 
 func nginxExchanged(s *Site) Service { return &exchanged{Site: s} }
 
-func (x *exchanged) Replace(ctx context.Context, release string) error {
+func (x *exchanged) Replace(ctx context.Context, release string, leave func()) error {
 	file, err := x.configure("nginx.conf", nginxConfig, release, "")
 	if err != nil {
 		return err
 	}
 	pid := filepath.Join(x.Dir, "nginx.pid")
 	if x.leader != 0 {
-		x.master, err = succeed(ctx, x.master, pid, quit)
+		// A master refuses as long as the one before it is there.
+		if err := awaitGone(ctx, pid+".oldbin"); err != nil {
+			return err
+		}
+		x.master, err = succeed(ctx, x.master, pid, quit, leave)
 		return err
 	}
+	ctx = context.WithoutCancel(ctx)       // whoever breaks off now would not know whom to stop
 	program, err := exec.LookPath("nginx") // it starts its successor by the name that it was started by
 	if err != nil {
 		return err

@@ -29,9 +29,10 @@ type Peer struct {
 
 // Service is a peer that serves, until it is stopped.
 type Service interface {
-	// Replace puts a release in the place of the one that serves, if any does. It returns when
-	// the last order is given: the next one may not answer yet, the one before may still leave.
-	Replace(ctx context.Context, release string) error
+	// Replace puts a release in the place of the one that serves, if any does, and calls leave
+	// when that is about to be told to leave. It returns when the last order is given: the next
+	// one may not answer yet, the one before may still leave.
+	Replace(ctx context.Context, release string, leave func()) error
 	// Stop ends all of its processes.
 	Stop()
 }
@@ -85,7 +86,7 @@ func versionIn(text string) string {
 // be stopped.
 func (p *Peer) Start(ctx context.Context, site *Site, release string) (Service, error) {
 	s := p.start(site)
-	if err := s.Replace(ctx, release); err != nil {
+	if err := s.Replace(ctx, release, func() {}); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // orderBound is how long a peer may take over one step of an upgrade.
-const orderBound = 20 * time.Second
+const orderBound = 40 * time.Second
 
 // process is a program of a peer. It has to be stopped.
 type process struct {
@@ -94,8 +94,8 @@ func (s *Site) obey(ctx context.Context, name string, args ...string) error {
 const bothServe = time.Second
 
 // succeed tells a master process to start its successor, which writes its pid into a file, and
-// then, by another signal, to leave.
-func succeed(ctx context.Context, master int, file string, leave syscall.Signal) (next int, err error) {
+// then, by another signal, to go.
+func succeed(ctx context.Context, master int, file string, goAway syscall.Signal, leave func()) (next int, err error) {
 	old, err := os.FindProcess(master)
 	if err != nil {
 		return 0, err
@@ -111,10 +111,27 @@ func succeed(ctx context.Context, master int, file string, leave syscall.Signal)
 		return 0, ctx.Err()
 	case <-time.After(bothServe):
 	}
-	if err := old.Signal(leave); err != nil {
-		return 0, fmt.Errorf("send %d %v: %w", master, leave, err)
+	leave()
+	if err := old.Signal(goAway); err != nil {
+		return 0, fmt.Errorf("send %d %v: %w", master, goAway, err)
 	}
 	return next, nil
+}
+
+// awaitGone waits until a file is there no more.
+func awaitGone(ctx context.Context, file string) error {
+	ctx, stop := context.WithTimeout(ctx, orderBound)
+	defer stop()
+	for {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until %s is gone: %w", filepath.Base(file), ctx.Err())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // awaitPid waits until a file names another process, and returns that.

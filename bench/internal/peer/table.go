@@ -45,7 +45,12 @@ var peers = [...]Peer{
 	}, {
 		Name: "haproxy-sf", start: haproxySoft, program: "haproxy", pkg: "haproxy", version: []string{"-v"},
 		Subject: evidence.Subject{
-			System: "HAProxy", Method: "the next process with -sf", Settings: "hard-stop-after 30s", Source: haproxyManage,
+			System: "HAProxy", Method: "the next process with -sf, which binds beside", Settings: "hard-stop-after 30s", Source: haproxyManage,
+		},
+	}, {
+		Name: "haproxy-x", start: haproxyTakes, program: "haproxy", pkg: "haproxy", version: []string{"-v"},
+		Subject: evidence.Subject{
+			System: "HAProxy", Method: "the next process with -x and -sf, which takes the sockets", Settings: "stats socket … expose-fd listeners; hard-stop-after 30s", Source: haproxyManage,
 		},
 	}, {
 		Name: "caddy", start: caddyReloaded, program: "caddy", pkg: "caddy", version: []string{"version"},

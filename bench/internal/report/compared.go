@@ -42,7 +42,7 @@ func (c Compared) cells() (rows [][]string) {
 			rows = append(rows, append(row, "not run: "+r.Absent))
 			continue
 		}
-		row = append(row, fmt.Sprintf("%d of %d", r.Lost(), r.Sent))
+		row = append(row, fmt.Sprintf("%d of %d", r.Failed, r.Sent))
 		for _, load := range c.Loads() {
 			row = append(row, r.LostOf(load))
 		}
