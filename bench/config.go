@@ -67,7 +67,8 @@ const (
 	wireLinger  = 20 * time.Second
 )
 
-const help = `Bench upgrades a service under load and counts every request. It needs nothing but Go.
+const help = `Bench upgrades a service under load and counts every request. It needs nothing but Go; a network of its
+own, as --wire and some scenarios have, takes root or unshare -r.
 
 It builds the server, starts it as release v1, sends requests on connections of several kinds,
 and upgrades to v2, v3, … as an operator would. No request is ever tried twice. At the end it says
@@ -338,6 +339,9 @@ func (c config) String() string {
 	}
 	if c.scenario != "" {
 		pace += "; scenario " + c.scenario
+	}
+	if c.compared {
+		pace += ": " + c.said()
 	}
 	return fmt.Sprintf("%d clients each of %s; %s; seed %d; %d CPUs, %s/%s, %s",
 		c.clients, strings.ReplaceAll(namesOf(c.loads), ",", ", "), pace, c.seed, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())

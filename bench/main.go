@@ -33,7 +33,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// SIGPIPE, too: whoever stops reading, such as head, must not leave servers behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	code := run(ctx, env{os.Stdout, os.Stderr}, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -99,7 +100,7 @@ func runAll(ctx context.Context, env env, configs []config, raw *rawFile) int {
 		worst = max(worst, code)
 		reports = append(reports, r)
 		if ctx.Err() != nil {
-			return worst
+			break
 		}
 	}
 	report.Compare(reports).Print(configs[0].textOf(env))

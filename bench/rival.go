@@ -192,6 +192,12 @@ func (x *contest) await(ctx context.Context, release string, answered func() boo
 
 func (x *contest) say(format string, args ...any) { say(x.text, x.clock, format, args...) }
 
+// said is what is compared, in a few words.
+func (c config) said() string {
+	s := c.subject()
+	return s.System + ", " + s.Method
+}
+
 // rivalSubject says what the peer is.
 func rivalSubject(p *peer.Peer) evidence.Subject {
 	s := p.Subject

@@ -56,7 +56,7 @@ type soak struct {
 func (s *soak) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet("bench soak", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // soakServers says what is wrong, in one line
-	fs.DurationVar(&s.lasting, "for", 10*time.Minute, "begin no episode after this `time`; one takes some seconds")
+	fs.DurationVar(&s.lasting, "for", 10*time.Minute, "begin no episode after this `time`; one takes up to half a minute")
 	fs.Uint64Var(&s.seed, "seed", 0, "the same seed draws the same episodes; 0 is one by chance, which is said")
 	fs.IntVar(&s.only, "episode", 0, "only the episode with this `number`")
 	fs.BoolVar(&s.packets, "packets", true, "record the packets on the loopback interface, by tcpdump, as root")

@@ -18,6 +18,7 @@ import (
 //   - releases are started on this host, clients dial there, while the wire is open:
 //     TestUpgradesOverAWireLoseNothingAndPlainOnesDo
 //   - a server outlives the bench (no Pdeathsig): TestNothingIsLeftOfABenchThatIsKilled
+//   - SIGPIPE is nobody's: TestABenchThatNobodyReadsStopsWhatItStarted
 //   - a wire has the timeouts and the pace of loopback: TestAWireHasTimeEnough
 
 // childEnv names, in the environment of a child process, the test that it runs.
@@ -166,5 +167,33 @@ func TestAWireHasTimeEnough(t *testing.T) {
 		if c := all[0]; c.timeout != test.timeout || c.linger != test.linger || c.pace != test.pace {
 			t.Errorf("%v: timeout %v, linger timeout %v, pace %v", test.args, c.timeout, c.linger, c.pace)
 		}
+	}
+}
+
+// A pipe that nobody reads any more is an interruption like others.
+func TestABenchThatNobodyReadsStopsWhatItStarted(t *testing.T) {
+	path, err := server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "--server", path, "--rest", "200ms")
+	cmd.Env = append(os.Environ(), asBench+"=1", "TMPDIR="+dir)
+	cmd.Stdout = in
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in.Close()
+	pid := firstPid(t, bufio.NewScanner(out))
+	out.Close()
+	if cmd.Wait() == nil {
+		t.Error("it says that all is well")
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 || runs(pid) {
+		t.Errorf("%v is still there, process %d runs: %v", left, pid, runs(pid))
 	}
 }

@@ -169,6 +169,9 @@ func (r Report) Headline() string {
 		word = "PASS, this has to lose"
 	}
 	line := fmt.Sprintf("%s: %d of %d requests lost in %s", word, r.Lost(), r.Sent, Plural(len(r.Handovers), "upgrade"))
+	if r.ProbesFailed > 0 {
+		line += fmt.Sprintf(" (%d of them probes for readiness, which are not among the %d)", r.ProbesFailed, r.Sent)
+	}
 	switch {
 	case r.Loses && r.Lost() == 0:
 		return line + ": something had to be, the client sees nothing"
