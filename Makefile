@@ -23,7 +23,7 @@ help:
 	@echo 'make examples      the examples that are modules of their own'
 	@echo 'make deploy-test   every recipe of deploy/, run for real; as root, in a sealed machine (10 minutes)'
 	@echo 'make deb VERSION=  the Debian package, deploy/deb'
-	@echo 'make report        some runs, and what they look like: bench/out/report.html (4 minutes)'
+	@echo 'make report        some runs, and what they look like: bench/out/report.html (5 minutes)'
 	@echo 'make reach         the long runs behind the figures of the README (1.5 hours)'
 	@echo 'make soak SOAK=8h  upgrades, crashes and loads at random; one lost request ends it (4 hours)'
 

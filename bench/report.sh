@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A few runs, four minutes or so, and what they look like:
+# A few runs, five minutes or so, and what they look like:
 #
 #   bench/out/NAME.gz      the raw results, each with the command that made it
 #   bench/out/report.html  the page; and .txt, .bench for benchstat, and all pictures
@@ -59,6 +59,7 @@ if [ -c /dev/net/tun ]; then
 	[ "$(id -u)" -eq 0 ] || as=(unshare -r)
 	ours wire --scenario wire,wire-h2 "${few[@]}"
 	plain wire-plain --scenario wire,wire-h2 "${few[@]}"
+	ours hardships --scenario queue-full,half-open,kill,kill-migrate,steering-off "${few[@]}"
 	as=(env)
 else
 	echo "there is no /dev/net/tun: nothing goes over a wire" >&2

@@ -78,6 +78,9 @@ type row struct {
 // Title is the scenario's name, or what it is when it has none.
 func (r row) Title() string { return cmp.Or(r.About.Name, "mixed load") }
 
+// FailedOfAMillion leaves out the bench's own requests for readiness, which peers have not.
+func (r row) FailedOfAMillion() float64 { return float64(r.Failed) * 1e6 / float64(max(r.Sent, 1)) }
+
 func newView(files []evidence.File) view {
 	v := view{Style: template.CSS(variables() + pageStyle + chartStyle), Origins: originsOf(files)}
 	var runs []evidence.Run
