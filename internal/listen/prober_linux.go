@@ -42,6 +42,9 @@ const (
 	volley = 8
 	// patience is how long a living member may take to accept the next one.
 	patience = time.Second
+	// hurry is that for a volley: where it is not enough, a patient look follows, so that
+	// one that finds nobody alive takes little longer than a second.
+	hurry = patience / 4
 )
 
 var errNotAccepted = fmt.Errorf("another member of the group does not accept: a new connection waited for %v", patience)
@@ -146,32 +149,32 @@ func (p *prober) look(n int) (seen look, err error) {
 	if len(p.fds) == 0 {
 		return seen, net.ErrClosed
 	}
-	seen, err = p.lookWith(p.fds, n)
+	seen, err = p.lookWith(p.fds, n, hurry)
 	if errors.Is(err, errNotAccepted) {
-		seen, err = p.lookWith(p.fds[:1], n)
+		seen, err = p.lookWith(p.fds[:1], n, patience)
 	}
 	return seen, err
 }
 
 // lookWith makes as many connections at a time as there are sockets.
-func (p *prober) lookWith(fds []int, n int) (seen look, err error) {
+func (p *prober) lookWith(fds []int, n int, patience time.Duration) (seen look, err error) {
 	cpus, err := allowedCPUs()
 	if err != nil {
 		return seen, err
 	}
 	each := max(probesPerCPU, (n+len(cpus)-1)/len(cpus))
 	for _, cpu := range cpus {
-		if err := onCPU(cpu, func() error { return p.lookHere(fds, each, &seen) }); err != nil {
+		if err := onCPU(cpu, func() error { return p.lookHere(fds, each, patience, &seen) }); err != nil {
 			return seen, err
 		}
 	}
 	return seen, nil
 }
 
-func (p *prober) lookHere(fds []int, n int, seen *look) error {
+func (p *prober) lookHere(fds []int, n int, patience time.Duration, seen *look) error {
 	for ; n > 0; n -= len(fds) {
 		fds = fds[:min(n, len(fds))]
-		now, err := p.volley(fds)
+		now, err := p.volley(fds, patience)
 		if err != nil {
 			return err
 		}
@@ -182,14 +185,14 @@ func (p *prober) lookHere(fds []int, n int, seen *look) error {
 }
 
 // volley makes one connection on each socket and says where they went.
-func (p *prober) volley(fds []int) (seen look, err error) {
+func (p *prober) volley(fds []int, patience time.Duration) (seen look, err error) {
 	defer func() {
 		for _, fd := range fds {
 			reset(fd)
 		}
 	}()
 	if err = p.send(fds); err == nil {
-		err = p.answers(fds)
+		err = p.answers(fds, patience)
 	}
 	return p.end(), err
 }
@@ -231,7 +234,7 @@ func (p *prober) bind(fd int) (netip.AddrPort, error) {
 // answers waits for the other sides to end. Each has its patience from when the one before
 // was answered, so none less than a single connection would have: one member may have them
 // all, and accept them one by one.
-func (p *prober) answers(fds []int) error {
+func (p *prober) answers(fds []int, patience time.Duration) error {
 	for _, fd := range fds {
 		if err := p.answer(fd, time.Now().Add(patience)); err != nil {
 			return fmt.Errorf("probe %v: %w", p.to, err)

@@ -37,7 +37,7 @@ func (m *member) stuck(tb testing.TB, reason string) {
 	if !strings.Contains(err.Error(), reason) {
 		tb.Errorf("%s steers, and got %q, which does not say %q", m.name, err, reason)
 	}
-	if took := time.Since(began); took > 3*patience {
+	if took := time.Since(began); took > 2*patience {
 		tb.Errorf("%s gave up after %v", m.name, took)
 	}
 	if got := m.incomingCPUs(tb); slices.Min(got) == anyCPU {
@@ -60,14 +60,14 @@ func TestASuccessorThatNeverAcceptsIsNotSteeredTo(t *testing.T) {
 // Patience is for one connection: that several are under way must not make us less patient
 // with a member that has them all.
 func TestASuccessorThatAcceptsOneByOneIsAlive(t *testing.T) {
-	t.Parallel() // it takes three times a volley's patience
+	t.Parallel() // it takes three times what one connection may
 	ln, err := net.Listen("tcp4", loopback)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
 	go func() {
-		for every := time.Tick(3 * patience / volley); ; <-every {
+		for every := time.Tick(3 * hurry / volley); ; <-every {
 			c, err := ln.Accept()
 			if err != nil {
 				return
@@ -80,7 +80,7 @@ func TestASuccessorThatAcceptsOneByOneIsAlive(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	if seen, err := p.volley(p.fds); err != nil || seen != (look{others: volley}) {
+	if seen, err := p.volley(p.fds, hurry); err != nil || seen != (look{others: volley}) {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }
