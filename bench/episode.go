@@ -101,7 +101,7 @@ func (s *soak) leaveLogs(f *fleet) error {
 	dir := filepath.Join(s.dir, "logs")
 	errs := []error{os.Mkdir(dir, 0o755)}
 	for _, r := range f.releases {
-		text, err := os.ReadFile(r.log)
+		text, err := os.ReadFile(r.Log)
 		errs = append(errs, err, os.WriteFile(filepath.Join(dir, r.name+".log"), text, 0o644))
 	}
 	return errors.Join(errs...)

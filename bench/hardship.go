@@ -16,7 +16,7 @@ func (s *story) countDraining() {
 	n := 0
 	for _, r := range s.retiring {
 		select {
-		case <-r.exited:
+		case <-r.Exited:
 		default:
 			n++
 		}

@@ -113,10 +113,10 @@ func (s *story) crash(ctx context.Context, only *release) (*release, error) {
 
 // kill ends a release that nobody is connected to.
 func (s *story) kill(r *release) error {
-	if err := r.cmd.Process.Signal(os.Kill); err != nil {
-		return fmt.Errorf("kill %s: %w; its log ends with\n%s", r.name, err, r.lastWords())
+	if err := r.Cmd.Process.Signal(os.Kill); err != nil {
+		return fmt.Errorf("kill %s: %w; its log ends with\n%s", r.name, err, r.LastWords())
 	}
-	<-r.exited
+	<-r.Exited
 	return nil
 }
 
@@ -130,8 +130,8 @@ func meetBroken(ctx context.Context, s *story, _ *release, _ trouble) (*release,
 	}
 	s.struck["broken"]++
 	s.say("%s did not start", r.name)
-	if r.cmd.ProcessState.ExitCode() <= 0 {
-		return nil, fmt.Errorf("start %s without its configuration: %v; its log ends with\n%s", r.name, r.cmd.ProcessState, r.lastWords())
+	if r.Cmd.ProcessState.ExitCode() <= 0 {
+		return nil, fmt.Errorf("start %s without its configuration: %v; its log ends with\n%s", r.name, r.Cmd.ProcessState, r.LastWords())
 	}
 	return nil, nil
 }
@@ -157,8 +157,8 @@ func meetHung(ctx context.Context, s *story, _ *release, t trouble) (*release, e
 	if err := wait(ctx, t.delay); err != nil {
 		return nil, err
 	}
-	if err := halt(r.cmd.Process); err != nil {
-		return nil, fmt.Errorf("stop %s: %w; its log ends with\n%s", r.name, err, r.lastWords())
+	if err := halt(r.Cmd.Process); err != nil {
+		return nil, fmt.Errorf("stop %s: %w; its log ends with\n%s", r.name, err, r.LastWords())
 	}
 	s.struck["hung"]++
 	s.say("%s hangs", r.name)
@@ -200,7 +200,7 @@ func stopForAMoment(ctx context.Context, s *story, left *release, t trouble) err
 	if err := wait(ctx, t.delay/20); err != nil {
 		return err
 	}
-	err := halt(left.cmd.Process)
+	err := halt(left.Cmd.Process)
 	switch {
 	case errors.Is(err, os.ErrProcessDone):
 		s.say("%s has left before it could be stopped", left.name)
@@ -211,7 +211,7 @@ func stopForAMoment(ctx context.Context, s *story, left *release, t trouble) err
 	s.struck["stopped"]++
 	held := wait(ctx, t.hold)
 	s.say("%s was stopped for %v", left.name, t.hold)
-	if err := wake(left.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := wake(left.Cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("wake %s: %w", left.name, err)
 	}
 	return held
@@ -219,7 +219,7 @@ func stopForAMoment(ctx context.Context, s *story, left *release, t trouble) err
 
 // order says a verb of the server's to one release.
 func (s *story) order(ctx context.Context, r *release, verb ...string) error {
-	args := slices.Concat(verb, []string{"--pid", strconv.Itoa(r.cmd.Process.Pid)})
+	args := slices.Concat(verb, []string{"--pid", strconv.Itoa(r.Cmd.Process.Pid)})
 	out, err := exec.CommandContext(ctx, s.fleet.binary(), args...).CombinedOutput()
 	if ctx.Err() != nil {
 		return errInterrupted
@@ -235,26 +235,26 @@ func (p *process) awaitLog(ctx context.Context, text string) error {
 	deadline := time.After(20 * time.Second)
 	for {
 		ended := p.hasExited() // before it is read for the last time
-		log, err := os.ReadFile(p.log)
+		log, err := os.ReadFile(p.Log)
 		if err != nil || bytes.Contains(log, []byte(text)) {
 			return err
 		}
 		if ended {
-			return fmt.Errorf("%s: %v, its log ends with\n%s", p.name, p.cmd.ProcessState, p.lastWords())
+			return fmt.Errorf("%s: %v, its log ends with\n%s", p.name, p.Cmd.ProcessState, p.LastWords())
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
 			return errInterrupted
 		case <-deadline:
-			return fmt.Errorf("wait until %s says %s: it does not, its log ends with\n%s", p.name, text, p.lastWords())
+			return fmt.Errorf("wait until %s says %s: it does not, its log ends with\n%s", p.name, text, p.LastWords())
 		}
 	}
 }
 
 func (p *process) hasExited() bool {
 	select {
-	case <-p.exited:
+	case <-p.Exited:
 		return true
 	default:
 		return false

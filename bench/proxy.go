@@ -110,8 +110,8 @@ func (f *front) awaitListen(ctx context.Context) error {
 		case <-poll.C:
 		case <-ctx.Done():
 			return errInterrupted
-		case <-f.exited:
-			return fmt.Errorf("start %s: %v, it said\n%s", f.name, f.cmd.ProcessState, f.lastWords())
+		case <-f.Exited:
+			return fmt.Errorf("start %s: %v, it said\n%s", f.name, f.Cmd.ProcessState, f.LastWords())
 		case <-deadline:
 			return errors.New("wait for " + f.name + " to listen: it does not")
 		}
@@ -120,7 +120,7 @@ func (f *front) awaitListen(ctx context.Context) error {
 
 // complaints returns what the proxy has to say about the servers.
 func (f *front) complaints() (found []string, err error) {
-	log, err := os.ReadFile(f.log)
+	log, err := os.ReadFile(f.Log)
 	if err != nil {
 		return nil, fmt.Errorf("read the log of %s: %w", f.name, err)
 	}

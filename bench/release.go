@@ -42,9 +42,9 @@ func (r *release) awaitReady(ctx context.Context, p *prober, saw func(release st
 		case <-ctx.Done():
 			return errInterrupted
 		case <-deadline:
-			return fmt.Errorf("wait for %s to answer: it does not, its log ends with\n%s", r.name, r.lastWords())
-		case <-r.exited:
-			return fmt.Errorf("wait for %s to answer: %v, its log ends with\n%s", r.name, r.cmd.ProcessState, r.lastWords())
+			return fmt.Errorf("wait for %s to answer: it does not, its log ends with\n%s", r.name, r.LastWords())
+		case <-r.Exited:
+			return fmt.Errorf("wait for %s to answer: %v, its log ends with\n%s", r.name, r.Cmd.ProcessState, r.LastWords())
 		}
 	}
 }
@@ -54,20 +54,20 @@ var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall
 
 // retire sends SIGTERM, as an operator does, or SIGKILL, as nobody should.
 func (r *release) retire(signal string) error {
-	r.cpu, r.term = cpuTime(r.cmd.Process.Pid), r.clock.now()
-	if err := r.cmd.Process.Signal(signals[signal]); err != nil {
-		return fmt.Errorf("send SIG%s to %s: %w; its log ends with\n%s", signal, r.name, err, r.lastWords())
+	r.cpu, r.term = cpuTime(r.Cmd.Process.Pid), r.clock.now()
+	if err := r.Cmd.Process.Signal(signals[signal]); err != nil {
+		return fmt.Errorf("send SIG%s to %s: %w; its log ends with\n%s", signal, r.name, err, r.LastWords())
 	}
 	return nil
 }
 
 func (r *release) awaitExit(ctx context.Context) error {
 	select {
-	case <-r.exited:
+	case <-r.Exited:
 		return nil
 	case <-ctx.Done():
 		return errInterrupted
 	case <-time.After(exitBound):
-		return fmt.Errorf("wait for the exit of %s: still there after %v, its log ends with\n%s", r.name, exitBound, r.lastWords())
+		return fmt.Errorf("wait for the exit of %s: still there after %v, its log ends with\n%s", r.name, exitBound, r.LastWords())
 	}
 }

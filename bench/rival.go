@@ -93,7 +93,8 @@ func challenge(ctx context.Context, c config, text io.Writer) (evidence.Run, err
 	}
 	if err != nil {
 		x.seen = evidence.Run{About: x.seen.About} // what it has done until then proves nothing
-		x.seen.Subject.Absent = "it failed: " + strings.SplitN(err.Error(), "\n", 2)[0]
+		why, _, _ := strings.Cut(err.Error(), "\n")
+		x.seen.Subject.Absent = "it failed: " + why
 	}
 	return x.seen, err
 }
@@ -184,7 +185,7 @@ func (x *contest) await(ctx context.Context, release string, answered func() boo
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("wait for %s of %s to answer: it does not, its log ends with\n%s", release, x.rival.Name, x.site.LastLines())
+			return fmt.Errorf("wait for %s of %s to answer: it does not, its log ends with\n%s", release, x.rival.Name, x.site.LastWords())
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (s *story) tell(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("%s pid %d serving on %s", current.name, current.cmd.Process.Pid, s.fleet.addr)
+	s.say("%s pid %d serving on %s", current.name, current.Cmd.Process.Pid, s.fleet.addr)
 	if s.plan.crash {
 		if current, err = s.crash(ctx, current); err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *story) replace(ctx context.Context, current *release) (*release, error)
 	if err != nil {
 		return nil, err
 	}
-	s.say("%s pid %d answers; SIG%s to %s", next.name, next.cmd.Process.Pid, s.signal, current.name)
+	s.say("%s pid %d answers; SIG%s to %s", next.name, next.Cmd.Process.Pid, s.signal, current.name)
 	if err := s.dismiss(current); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (s *story) awaitExits(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.seen.Departed(d, r.exit)
+		s.seen.Departed(d, r.exit())
 		s.say("%s", d)
 	}
 	s.retiring = nil

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/ba995850/overlap/bench/internal/evidence"
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // findVerdict returns the verdict in a server's log, or nil.
@@ -26,26 +26,17 @@ func findVerdict(log []byte) *evidence.Verdict {
 
 // departureOf reads the departure of a release whose process has ended.
 func departureOf(r *release) (evidence.Departure, error) {
-	log, err := os.ReadFile(r.log)
+	log, err := os.ReadFile(r.Log)
 	if err != nil {
 		return evidence.Departure{}, fmt.Errorf("read the log of %s: %w", r.name, err)
 	}
-	state := r.cmd.ProcessState
+	state := r.Cmd.ProcessState
 	return evidence.Departure{
 		Release: r.name,
 		Verdict: findVerdict(log),
 		Code:    state.ExitCode(),
-		Exit:    evidence.Seconds((r.exit - r.term).Seconds()),
+		Exit:    evidence.Seconds((r.exit() - r.term).Seconds()),
 		CPU:     evidence.Seconds((state.UserTime() + state.SystemTime() - r.cpu).Seconds()),
-		Tail:    tail(log, 3),
+		Tail:    group.LastLines(log, 3),
 	}, nil
-}
-
-func tail(log []byte, n int) []string {
-	lines := slices.Collect(bytes.Lines(log))
-	var last []string
-	for _, line := range lines[max(0, len(lines)-n):] {
-		last = append(last, string(bytes.TrimSpace(line)))
-	}
-	return last
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // Each round has its own machine, so to speak: the medians alone would compare rounds.
@@ -39,7 +41,7 @@ func answering(t *testing.T, h http.HandlerFunc) *server {
 	srv := &http.Server{Handler: h}
 	go srv.Serve(ln)
 	t.Cleanup(func() { srv.Close() })
-	return &server{contender: &contender{name: "ours"}, addr: ln.Addr().String(), cmd: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}
+	return &server{contender: &contender{name: "ours"}, addr: ln.Addr().String(), Program: &group.Program{Cmd: &exec.Cmd{Process: &os.Process{Pid: os.Getpid()}}}}
 }
 
 func TestWhoAnswersOtherwiseIsNotMeasured(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -106,12 +107,16 @@ func (u *upgrades) steered(ctx context.Context) (float64, error) {
 	before := u.current
 	u.current = next
 	defer before.stop()
-	if err := before.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := before.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return 0, err
 	}
 	select {
-	case <-before.exited:
-		return steeredIn(before.said.Bytes())
+	case <-before.Exited:
+		log, err := os.ReadFile(before.Log)
+		if err != nil {
+			return 0, err
+		}
+		return steeredIn(log)
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}

@@ -19,11 +19,9 @@ import (
 // server is a contender that runs. It has to be stopped.
 type server struct {
 	*contender
-	addr   string
-	cmd    *exec.Cmd
-	dir    string
-	said   bytes.Buffer
-	exited chan struct{}
+	*group.Program
+	addr string
+	dir  string
 }
 
 // startBound is how long a contender may take until it answers.
@@ -40,23 +38,21 @@ func (c *contender) start(ctx context.Context, built Built) (*server, error) {
 
 // startAt is start on an address where another release may be.
 func (c *contender) startAt(ctx context.Context, built Built, addr string) (_ *server, err error) {
-	s := &server{contender: c, addr: addr, exited: make(chan struct{})}
+	s := &server{contender: c, addr: addr}
 	if s.dir, err = os.MkdirTemp("", "overlap-cost-"); err != nil {
 		return nil, err
 	}
-	if s.cmd, err = c.command(built, s.dir, s.addr); err == nil {
-		s.cmd.Stdout, s.cmd.Stderr = &s.said, &s.said
-		group.Lead(s.cmd)
-		err = s.cmd.Start()
+	cmd, err := c.command(built, s.dir, s.addr)
+	if err == nil {
+		s.Program, err = group.Start(cmd, filepath.Join(s.dir, "log"), (*exec.Cmd).Start)
 	}
 	if err != nil {
 		os.RemoveAll(s.dir)
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
-	go func() { s.cmd.Wait(); close(s.exited) }()
 	if err := s.await(ctx); err != nil {
-		s.stop()
-		return nil, fmt.Errorf("start %s: %w\n%s", c.name, err, s.said.String())
+		defer s.stop()
+		return nil, fmt.Errorf("start %s: %w\n%s", c.name, err, s.LastWords())
 	}
 	return s, nil
 }
@@ -75,8 +71,8 @@ func (s *server) await(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w; it does not answer: %v", ctx.Err(), err)
-		case <-s.exited:
-			return fmt.Errorf("it has ended: %v", s.cmd.ProcessState)
+		case <-s.Exited:
+			return fmt.Errorf("it has ended: %v", s.Cmd.ProcessState)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -84,8 +80,8 @@ func (s *server) await(ctx context.Context) (err error) {
 
 // stop ends it and what it has started.
 func (s *server) stop() {
-	group.Kill(s.cmd.Process.Pid)
-	<-s.exited
+	group.Kill(s.Cmd.Process.Pid)
+	<-s.Exited
 	os.RemoveAll(s.dir)
 }
 
@@ -129,7 +125,7 @@ func (s *server) processes() (pids []int) {
 		stat, _ := os.ReadFile(file)
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		const group = 5 - 3
-		if len(fields) <= group || string(fields[group]) != strconv.Itoa(s.cmd.Process.Pid) {
+		if len(fields) <= group || string(fields[group]) != strconv.Itoa(s.Cmd.Process.Pid) {
 			continue
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))

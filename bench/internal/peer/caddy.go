@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"text/template"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // Caddy's own endpoint, by which it is told to reload, is a socket of its site.
@@ -25,7 +27,7 @@ http://{{.Addr}} {
 // caddy loads its configuration again, and stays the same process.
 type caddy struct {
 	*Site
-	server *process
+	server *group.Program
 }
 
 func caddyReloaded(s *Site) Service { return &caddy{Site: s} }
@@ -45,4 +47,4 @@ func (c *caddy) Replace(ctx context.Context, release string, leave func()) error
 	return err
 }
 
-func (c *caddy) Stop() { c.server.stop() }
+func (c *caddy) Stop() { stop(c.server) }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // shutdown is a server in Go that leaves by http.Server.Shutdown, after which the next one is
@@ -13,7 +15,7 @@ type shutdown struct {
 	*Site
 	activated bool     // somebody holds the socket
 	socket    *os.File // that is held; nil: none yet
-	now       *process
+	now       *group.Program
 }
 
 func restarted(s *Site) Service { return &shutdown{Site: s} }
@@ -23,10 +25,10 @@ func activated(s *Site) Service { return &shutdown{Site: s, activated: true} }
 func (s *shutdown) Replace(ctx context.Context, release string, leave func()) (err error) {
 	if s.now != nil {
 		leave()
-		if err := s.now.tell(terminate); err != nil {
+		if err := tell(s.now, terminate); err != nil {
 			return err
 		}
-		if err := s.now.await(ctx); err != nil {
+		if err := await(ctx, s.now); err != nil {
 			return err
 		}
 	}
@@ -57,7 +59,7 @@ func (s *shutdown) listen() error {
 }
 
 func (s *shutdown) Stop() {
-	s.now.stop()
+	stop(s.now)
 	if s.socket != nil {
 		s.socket.Close()
 	}

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"text/template"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // wsgi is the application. A release is its file.
@@ -20,7 +22,7 @@ var wsgi = template.Must(template.New("").Parse(`def app(environ, start_response
 type gunicorn struct {
 	*Site
 	exchange bool // a new arbiter for each release, else new workers
-	first    *process
+	first    *group.Program
 	arbiter  int
 }
 
@@ -46,7 +48,7 @@ func (g *gunicorn) Replace(ctx context.Context, release string, leave func()) (e
 		return err
 	}
 	leave()
-	return g.first.tell(hangUp)
+	return tell(g.first, hangUp)
 }
 
 // begin starts the first arbiter. Threads, because the other workers do not keep connections.
@@ -57,9 +59,9 @@ func (g *gunicorn) begin() (err error) {
 		"--workers", "4", "--worker-class", "gthread", "--threads", "64", "--keep-alive", "75", "service:app")
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	if g.first, err = g.run(cmd); err == nil {
-		g.arbiter = g.first.cmd.Process.Pid
+		g.arbiter = g.first.Cmd.Process.Pid
 	}
 	return err
 }
 
-func (g *gunicorn) Stop() { g.first.stop() }
+func (g *gunicorn) Stop() { stop(g.first) }

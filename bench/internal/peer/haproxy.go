@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"text/template"
+
+	"github.com/ba995850/overlap/bench/internal/group"
 )
 
 // HAProxy answers by itself.
@@ -27,7 +29,7 @@ frontend clients
 // one worker to the next.
 type masterWorker struct {
 	*Site
-	master *process
+	master *group.Program
 }
 
 func haproxyMaster(s *Site) Service { return &masterWorker{Site: s} }
@@ -41,20 +43,20 @@ func (m *masterWorker) Replace(_ context.Context, release string, leave func()) 
 	}
 	if m.master != nil {
 		leave()
-		return m.master.tell(upgradeBinary)
+		return tell(m.master, upgradeBinary)
 	}
 	m.master, err = m.run(exec.Command("haproxy", "-W", "-db", "-f", file))
 	return err
 }
 
-func (m *masterWorker) Stop() { m.master.stop() }
+func (m *masterWorker) Stop() { stop(m.master) }
 
 // soft is HAProxy without a master: the next process tells the one before to finish. It takes
 // over its sockets, or binds beside it.
 type soft struct {
 	*Site
 	takes       bool
-	now, before *process
+	now, before *group.Program
 }
 
 func haproxySoft(s *Site) Service { return &soft{Site: s} }
@@ -75,10 +77,10 @@ func (h *soft) Replace(ctx context.Context, release string, leave func()) error 
 		args = append(args, "-x", socket)
 	}
 	if h.now != nil {
-		args = append(args, "-sf", fmt.Sprint(h.now.cmd.Process.Pid))
+		args = append(args, "-sf", fmt.Sprint(h.now.Cmd.Process.Pid))
 	}
 	if h.before != nil {
-		if err := h.before.await(ctx); err != nil { // told to finish an upgrade ago
+		if err := await(ctx, h.before); err != nil { // told to finish an upgrade ago
 			return err
 		}
 	}
@@ -92,6 +94,6 @@ func (h *soft) Replace(ctx context.Context, release string, leave func()) error 
 }
 
 func (h *soft) Stop() {
-	h.before.stop()
-	h.now.stop()
+	stop(h.before)
+	stop(h.now)
 }

@@ -39,7 +39,7 @@ http {
 type reloaded struct {
 	*Site
 	listen string // what "listen" says more
-	master *process
+	master *group.Program
 }
 
 func nginxReloaded(listen string) func(*Site) Service {
@@ -53,13 +53,13 @@ func (r *reloaded) Replace(_ context.Context, release string, leave func()) (err
 	}
 	if r.master != nil {
 		leave()
-		return r.master.tell(hangUp)
+		return tell(r.master, hangUp)
 	}
 	r.master, err = r.run(exec.Command("nginx", "-p", r.Dir, "-e", "log", "-c", file, "-g", "daemon off;"))
 	return err
 }
 
-func (r *reloaded) Stop() { r.master.stop() }
+func (r *reloaded) Stop() { stop(r.master) }
 
 // exchanged is nginx whose binary is exchanged: the master starts its successor, and both
 // serve until the old one is told to leave. It refuses to do so in the foreground, where it takes

@@ -1,7 +1,6 @@
 package peer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,55 +19,35 @@ import (
 // orderBound is how long a peer may take over one step of an upgrade.
 const orderBound = 40 * time.Second
 
-// process is a program of a peer. It has to be stopped.
-type process struct {
-	cmd    *exec.Cmd
-	log    string
-	exited chan struct{}
-}
-
 // run starts a program, whose output goes to a file in the site.
-func (s *Site) run(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, log: filepath.Join(s.Dir, "log"), exited: make(chan struct{})}
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close() // the process has its own
-	cmd.Stdout, cmd.Stderr = log, log
-	group.Lead(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() { cmd.Wait(); close(p.exited) }()
-	return p, nil
+func (s *Site) run(cmd *exec.Cmd) (*group.Program, error) {
+	return group.Start(cmd, filepath.Join(s.Dir, "log"), (*exec.Cmd).Start)
 }
 
-// tell sends it a signal.
-func (p *process) tell(s os.Signal) error {
-	if err := p.cmd.Process.Signal(s); err != nil {
-		return fmt.Errorf("send it %v: %w; its log ends with\n%s", s, err, lastLines(p.log))
+// tell sends a program a signal.
+func tell(p *group.Program, s os.Signal) error {
+	if err := p.Cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("send it %v: %w; its log ends with\n%s", s, err, p.LastWords())
 	}
 	return nil
 }
 
-// await waits for its end.
-func (p *process) await(ctx context.Context) error {
+// await waits for the end of a program.
+func await(ctx context.Context, p *group.Program) error {
 	select {
-	case <-p.exited:
+	case <-p.Exited:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(orderBound):
-		return fmt.Errorf("it has not ended after %v; its log ends with\n%s", orderBound, lastLines(p.log))
+		return fmt.Errorf("it has not ended after %v; its log ends with\n%s", orderBound, p.LastWords())
 	}
 }
 
-// stop ends it and all that it has started. It may be nil.
-func (p *process) stop() {
+// stop ends a program, if there is one.
+func stop(p *group.Program) {
 	if p != nil {
-		group.Stop(p.cmd.Process.Pid, stopBound)
-		<-p.exited
+		p.Stop(stopBound)
 	}
 }
 
@@ -79,12 +58,12 @@ func (s *Site) obey(ctx context.Context, name string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	if err := p.await(ctx); err != nil {
-		group.Kill(p.cmd.Process.Pid)
+	if err := await(ctx, p); err != nil {
+		group.Kill(p.Cmd.Process.Pid)
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("%s: %v; the log ends with\n%s", strings.Join(p.cmd.Args, " "), p.cmd.ProcessState, lastLines(p.log))
+	if !p.Cmd.ProcessState.Success() {
+		return fmt.Errorf("%s: %v; the log ends with\n%s", strings.Join(p.Cmd.Args, " "), p.Cmd.ProcessState, p.LastWords())
 	}
 	return nil
 }
@@ -157,14 +136,5 @@ func awaitPid(ctx context.Context, file string, other int) (int, error) {
 	}
 }
 
-// LastLines are the last that the peer wrote.
-func (s *Site) LastLines() string { return lastLines(filepath.Join(s.Dir, "log")) }
-
-func lastLines(file string) string {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-8):], []byte("\n")))
-}
+// LastWords are the last that the peer wrote.
+func (s *Site) LastWords() string { return group.LastWords(filepath.Join(s.Dir, "log")) }
